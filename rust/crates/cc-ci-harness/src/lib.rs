@@ -1,0 +1,1 @@
+//! ONE RUN, from checkout to the proof of removal.

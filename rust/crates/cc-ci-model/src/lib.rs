@@ -1,0 +1,1 @@
+//! WHAT IS TRUE: values, parsers and decisions, without I/O, clock, async or environment.

@@ -1,0 +1,1 @@
+//! Real servers, fixtures and stand-ins that tests, demo and benchmarks start.

@@ -1,0 +1,1 @@
+//! What Drone's step and a person call.

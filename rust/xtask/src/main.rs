@@ -1,0 +1,3 @@
+//! What contributors call: demo, test, check, bench, docs.
+
+fn main() {}
