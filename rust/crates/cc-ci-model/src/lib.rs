@@ -1,7 +1,11 @@
 //! WHAT IS TRUE: values, parsers and decisions, without I/O, clock, async or environment.
 
+pub mod abra_sh;
 pub mod env_file;
 pub mod head_proof;
+pub mod level;
 pub mod names;
+pub mod outcome;
+pub mod secret_rules;
 pub mod tier;
 pub mod version;
