@@ -135,12 +135,11 @@ impl EnvFile {
                     }
                 }
                 Some(entry) => {
-                    if let Some(first) = seen.insert(&entry.key, number) {
-                        if !(entry.expands && mentions(&entry.value, &entry.key)) {
-                            let what =
-                                format!("{} was set in line {first} already; this line wins", entry.key);
-                            odd.push(Oddity { line: number, what });
-                        }
+                    if let Some(first) = seen.insert(&entry.key, number)
+                        && !(entry.expands && mentions(&entry.value, &entry.key))
+                    {
+                        let what = format!("{} was set in line {first} already; this line wins", entry.key);
+                        odd.push(Oddity { line: number, what });
                     }
                 }
             }

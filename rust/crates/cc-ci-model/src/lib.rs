@@ -2,10 +2,14 @@
 
 pub mod abra_sh;
 pub mod env_file;
+pub mod event;
 pub mod head_proof;
 pub mod level;
 pub mod names;
 pub mod outcome;
+pub mod plan;
+pub mod request;
+pub mod result;
 pub mod secret_rules;
 pub mod tier;
 pub mod version;
