@@ -1,3 +1,41 @@
 //! What contributors call: demo, test, check, bench, docs.
 
-fn main() {}
+mod engine;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "What contributors call", version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Start a private Docker engine, run a command in its network, remove everything (needs root)
+    ///
+    /// The command finds the engine in DOCKER_HOST, and 127.0.0.1 is the engine's host. It ends with the command's
+    /// own status.
+    Engine {
+        /// The command and its arguments; a shell if there is none
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().verb {
+        Verb::Engine { command } => engine::run(&command),
+    };
+    outcome.unwrap_or_else(|error| {
+        cc_ci_testkit::progress::say(format!("cargo xtask: {error:#}"));
+        ExitCode::from(TROUBLE)
+    })
+}
+
+/// Our fault, or something this machine lacks.
+const TROUBLE: u8 = 2;

@@ -1,1 +1,24 @@
 //! Real servers, fixtures and stand-ins that tests, demo and benchmarks start.
+
+pub mod cache;
+pub mod engine;
+pub mod packages;
+pub mod patience;
+pub mod program;
+pub mod progress;
+mod sweep;
+
+/// Whether a test may start private engines of its own; where not, says SKIP with the reason.
+///
+/// They need root and the programs of [`packages::ENGINE`], which `cargo xtask test swarm` installs.
+pub fn can_start_engines() -> bool {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    let is_root = nix::unistd::geteuid().is_root();
+    if is_root && packages::are_there(packages::ENGINE) {
+        return true;
+    }
+    progress::say(format!(
+        "SKIP {name}: private Docker engines need root (run cargo xtask test swarm as root)"
+    ));
+    false
+}

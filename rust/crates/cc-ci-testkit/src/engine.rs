@@ -1,0 +1,331 @@
+//! A private Docker engine: a daemon in namespaces of its own that ends with its owner and leaves nothing.
+//!
+//! Source of the method: a second dockerd works in a network namespace that it was moved into without remounting
+//! `/sys`. Here it also has its own process and mount namespace, so that ending the first process of it ends every
+//! container and mount at once, also when the owner is killed (`keeper.sh` tells how).
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use crate::patience::{self, TimedOut};
+use crate::program::{Program, ProgramError};
+use crate::{cache, sweep};
+
+/// The address the engine advertises in its namespace (RFC 5737 documentation range).
+pub const ADDRESS: &str = "192.0.2.1";
+
+const KEEPER: &str = include_str!("engine/keeper.sh");
+
+/// Why a private engine did not start, restart or stop.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Namespaces and mounts need root.
+    #[error("starting a private Docker engine needs root; run the same command with sudo")]
+    NotRoot,
+    /// Its folders could not be made.
+    #[error("making the folders of a private engine in {}: {cause}", path.display())]
+    Folders {
+        /// Where.
+        path: PathBuf,
+        /// What the kernel said.
+        cause: std::io::Error,
+    },
+    /// No folder for its data.
+    #[error(transparent)]
+    Cache(#[from] cache::CacheError),
+    /// The process that holds it could not be started or spoken to.
+    #[error("starting the keeper of a private engine: {0}")]
+    Keeper(std::io::Error),
+    /// The daemon did not come up, or did not end.
+    #[error("{waited}; the daemon's log ends with: {log}")]
+    Daemon {
+        /// What was waited for.
+        waited: TimedOut,
+        /// The last lines of its log.
+        log: String,
+    },
+    /// A command that prepares the swarm failed.
+    #[error("preparing the swarm of a private engine: {0}")]
+    Swarm(#[from] ProgramError),
+}
+
+/// How a daemon is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// It ends its containers first: up to 10 s each for those deaf to TERM.
+    Term,
+    /// At once; its containers live on until it is started again.
+    Kill,
+}
+
+/// What an engine starts with.
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// A folder with `image/` and `overlay2/` of an earlier data root, whose images are there from the start.
+    /// Files are shared by hard links, so it must lie in the cache; it is never written.
+    pub images_from: Option<PathBuf>,
+    /// Subnets for overlay networks, each cut into networks of /24; default: Docker's own (10.0.0.0/8).
+    /// With a pool of the test's own there is no `proxy` network.
+    pub address_pool: Option<String>,
+}
+
+/// A running engine with an active swarm and the overlay network `proxy`; ends when dropped.
+#[derive(Debug)]
+pub struct PrivateEngine {
+    folder: PathBuf,
+    data: PathBuf,
+    keeper: Child,
+    words: Option<ChildStdin>,
+}
+
+impl PrivateEngine {
+    /// Starts one, after removing what an earlier one may have left that was killed together with its keeper.
+    ///
+    /// # Errors
+    /// Not root, or the namespaces, the daemon or the swarm do not come up; then nothing is left.
+    pub fn start(options: &EngineOptions) -> Result<Self, EngineError> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err(EngineError::NotRoot);
+        }
+        sweep::sweep()?;
+        let name = format!("{:08x}", rand::random::<u32>());
+        let folder = sweep::run_folder().join(&name);
+        let data = sweep::data_folder()?.join(&name);
+        let engine = Self::spawn(&name, folder, data, options)?;
+        engine.wait_until_it_answers()?;
+        engine.init_swarm(options)?;
+        Ok(engine)
+    }
+
+    fn spawn(
+        name: &str,
+        folder: PathBuf,
+        data: PathBuf,
+        options: &EngineOptions,
+    ) -> Result<Self, EngineError> {
+        let made = |path: &Path| {
+            std::fs::create_dir_all(path)
+                .map_err(|cause| EngineError::Folders { path: path.to_owned(), cause })
+        };
+        // The data first: a sweep beside us spares data whose name has a run folder, and run folders that are young.
+        made(&folder)?;
+        made(&folder.join("client"))?;
+        made(&data)?;
+        // The machine's own /etc/docker/daemon.json is not this daemon's.
+        let settings = folder.join("client/daemon.json");
+        std::fs::write(&settings, "{}").map_err(|cause| EngineError::Folders { path: settings, cause })?;
+        if let Some(images) = &options.images_from {
+            let share =
+                |what: &str| Program::new("cp").args(["-a", "-l"]).arg(images.join(what)).arg(&data).run();
+            let copy = |what: &str| Program::new("cp").arg("-a").arg(images.join(what)).arg(&data).run();
+            // Layers never change; what lists them does, and in place.
+            share("overlay2").and_then(|_| copy("image"))?;
+        }
+        let cgroup = format!("cc-ci-engine-{name}");
+        let exec_root = folder.join("exec");
+        let mut command = Command::new("unshare");
+        command
+            .args(["--net", "bash", "-c", KEEPER, "keeper"])
+            .args([&folder, &data])
+            .args([&cgroup, "--", "dockerd", "--data-root"])
+            .arg(&data)
+            .arg("--exec-root")
+            .arg(&exec_root)
+            .arg("--pidfile")
+            .arg(folder.join("docker.pid"))
+            .args(["--host", &host_of(&folder)])
+            .args(["--cgroup-parent", &format!("/{cgroup}"), "--exec-opt", "native.cgroupdriver=cgroupfs"])
+            .arg("--config-file")
+            .arg(folder.join("client/daemon.json"))
+            // Otherwise the agent asks the registry on each start of a task (moby, executor/container/adapter.go).
+            .env("DOCKER_SERVICE_PREFER_OFFLINE_IMAGE", "1")
+            .env_remove("DOCKER_HOST")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log_of_keeper(&folder)?)
+            // A Ctrl-C in the terminal is the owner's to hear; the keeper hears the end of its input.
+            .process_group(0);
+        let mut keeper = command.spawn().map_err(EngineError::Keeper)?;
+        let words = keeper.stdin.take();
+        Ok(Self { folder, data, keeper, words })
+    }
+
+    /// What programs find in `DOCKER_HOST`.
+    pub fn docker_host(&self) -> String {
+        host_of(&self.folder)
+    }
+
+    /// The arguments that run a program in the engine's network: put them before the program's own.
+    ///
+    /// 127.0.0.1 is the engine's host there, with its registry and published ports. Files, processes and users stay
+    /// those of the machine.
+    pub fn nsenter_prefix(&self) -> Vec<OsString> {
+        vec!["nsenter".into(), format!("--net=/proc/{}/ns/net", self.keeper.id()).into(), "--".into()]
+    }
+
+    /// A program that runs in the engine's network with its `DOCKER_HOST` and an empty Docker configuration.
+    pub fn program(&self, name: &str) -> Program {
+        Program::within(&self.nsenter_prefix(), name)
+            .env("DOCKER_HOST", self.docker_host())
+            .env("DOCKER_CONFIG", self.folder.join("client"))
+    }
+
+    /// The same as [`PrivateEngine::program`], for a caller that wants to hold the process itself.
+    pub fn command_in(&self, name: impl AsRef<OsStr>) -> Command {
+        let prefix = self.nsenter_prefix();
+        let mut command = Command::new(&prefix[0]);
+        command
+            .args(&prefix[1..])
+            .arg(name)
+            .env("DOCKER_HOST", self.docker_host())
+            .env("DOCKER_CONFIG", self.folder.join("client"));
+        command
+    }
+
+    /// A `docker` command on this engine.
+    pub fn docker(&self) -> Program {
+        self.program("docker")
+    }
+
+    /// The folder of the engine's data: its own, gone when the engine is.
+    pub fn data_root(&self) -> &Path {
+        &self.data
+    }
+
+    /// A folder for small files of the engine's companions; gone when the engine is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Ends the daemon and leaves it ended; [`PrivateEngine::resume`] starts it again.
+    ///
+    /// # Errors
+    /// It does not end within 60 s.
+    pub fn halt(&mut self, signal: Signal) -> Result<(), EngineError> {
+        self.tell(match signal {
+            Signal::Term => "TERM",
+            Signal::Kill => "KILL",
+        })?;
+        self.wait_for("the daemon to end", || match std::fs::read_to_string(self.folder.join("daemon")) {
+            Ok(state) if state.trim() == "ended" => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+    }
+
+    /// Starts a daemon that was ended, and waits until it answers and its node is ready.
+    ///
+    /// # Errors
+    /// It does not answer within 60 s.
+    pub fn resume(&mut self) -> Result<(), EngineError> {
+        self.tell("START")?;
+        self.wait_until_it_answers()?;
+        self.wait_for("the node to be ready", || {
+            match self.docker().args(["node", "ls", "--format", "{{.Status}}"]).run() {
+                Ok(status) if status.trim() == "Ready" => Ok(()),
+                Ok(status) => Err(status),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    }
+
+    /// Ends the daemon and starts it again.
+    ///
+    /// # Errors
+    /// As [`PrivateEngine::halt`] and [`PrivateEngine::resume`].
+    pub fn restart(&mut self, signal: Signal) -> Result<(), EngineError> {
+        self.halt(signal)?;
+        self.resume()
+    }
+
+    /// Ends the engine and everything in it, and waits until nothing of it is left.
+    ///
+    /// # Errors
+    /// The keeper is still busy after 60 s.
+    pub fn stop(mut self) -> Result<(), EngineError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), EngineError> {
+        drop(self.words.take());
+        let keeper = &mut self.keeper;
+        let end = patience::until("the private engine to end", LIMIT, STEP, || match keeper.try_wait() {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err("its keeper still runs".to_owned()),
+            Err(error) => Err(error.to_string()),
+        });
+        end.map_err(|waited| EngineError::Daemon { waited, log: log_tail(&self.folder) })
+    }
+
+    fn tell(&mut self, word: &str) -> Result<(), EngineError> {
+        // Before the word is said, so that nobody takes the old state for the answer.
+        let _ = std::fs::write(self.folder.join("daemon"), "told\n");
+        match &mut self.words {
+            Some(words) => {
+                writeln!(words, "{word}").and_then(|()| words.flush()).map_err(EngineError::Keeper)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn wait_until_it_answers(&self) -> Result<(), EngineError> {
+        self.wait_for("the private engine to answer", || {
+            let look = self.docker().args(["version", "--format", "{{.Server.Version}}"]);
+            look.deadline(Duration::from_secs(20)).run().map(|_| ()).map_err(|error| error.to_string())
+        })
+    }
+
+    fn wait_for(&self, what: &str, look: impl FnMut() -> Result<(), String>) -> Result<(), EngineError> {
+        patience::until(what, LIMIT, STEP, look)
+            .map_err(|waited| EngineError::Daemon { waited, log: log_tail(&self.folder) })
+    }
+
+    fn init_swarm(&self, options: &EngineOptions) -> Result<(), EngineError> {
+        let init = self.docker().args(["swarm", "init", "--advertise-addr", ADDRESS]);
+        match &options.address_pool {
+            Some(pool) => {
+                init.args(["--default-addr-pool", pool, "--default-addr-pool-mask-length", "24"]).run()?;
+            }
+            None => {
+                init.run()?;
+                let network = ["network", "create", "--driver", "overlay", "--subnet", PROXY_SUBNET, "proxy"];
+                self.docker().args(network).run()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PrivateEngine {
+    fn drop(&mut self) {
+        // What could not be ended here is swept by the next start.
+        let _ = self.end();
+    }
+}
+
+/// A /20, because each task on the shared network takes an address of it and a /24 holds about 250.
+const PROXY_SUBNET: &str = "10.199.0.0/20";
+
+/// Long enough for a daemon that waits for containers deaf to TERM, and for one that clears up after KILL (13 s).
+const LIMIT: Duration = Duration::from_secs(60);
+
+const STEP: Duration = Duration::from_millis(20);
+
+fn host_of(folder: &Path) -> String {
+    format!("unix://{}", folder.join("docker.sock").display())
+}
+
+fn log_of_keeper(folder: &Path) -> Result<std::fs::File, EngineError> {
+    let path = folder.join("keeper.log");
+    std::fs::File::create(&path).map_err(|cause| EngineError::Folders { path, cause })
+}
+
+fn log_tail(folder: &Path) -> String {
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    let text = read("keeper.log") + &read("dockerd.log");
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(8)..].join(" | ")
+}

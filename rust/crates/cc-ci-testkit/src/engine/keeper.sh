@@ -1,0 +1,53 @@
+# Holds one private engine; runs in the engine's own network namespace, started by engine.rs.
+#
+#   bash keeper.sh FOLDER DATA CGROUP -- dockerd ARGUMENT...
+#
+# FOLDER/lock is held as long as anything of the engine lives. The daemon and everything it starts live in a process
+# and a mount namespace whose first process reads standard input: TERM and KILL end the daemon, START starts it again,
+# and the end of the input ends the namespace and with it every process and mount in it. The input ends when the
+# owner closes it or dies, by whatever signal.
+set -u
+folder=$1 data=$2 cgroup=$3
+shift 4
+
+exec 9>"$folder/lock"
+flock --nonblock 9 || exit 1
+# Only the end of the input ends an engine; a handler, not an ignored signal, so that the daemon does not inherit it.
+trap : TERM INT HUP
+
+ip link set lo up
+ip link add ccci0 type veth peer name ccci1
+ip address add 192.0.2.1/24 dev ccci0
+ip link set ccci0 up
+ip link set ccci1 up
+
+export FOLDER="$folder"
+unshare --mount --pid --fork --kill-child=KILL --mount-proc --propagation private bash -c '
+    # Sockets that containerd keeps outside its own folders (containerd 1.6, pkg/shim: /run/containerd/s).
+    mkdir -p /run/containerd /run/docker
+    mount -t tmpfs tmpfs /run/containerd
+    mount -t tmpfs tmpfs /run/docker
+    start() {
+        rm -f "$FOLDER/docker.pid"
+        "$@" >>"$FOLDER/dockerd.log" 2>&1 </dev/null 9>&- &
+        daemon=$!
+        echo "running" >"$FOLDER/daemon"
+    }
+    start "$@"
+    while read -r word; do
+        case $word in
+        TERM | KILL)
+            kill -"$word" "$daemon"
+            wait "$daemon"
+            echo "ended" >"$FOLDER/daemon"
+            ;;
+        START) start "$@" ;;
+        esac
+    done
+' engine "$@"
+
+rm -rf --one-file-system "$data"
+for parent in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    [ -d "$parent/$cgroup" ] && find "$parent/$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null
+done
+rm -rf --one-file-system "$folder"
