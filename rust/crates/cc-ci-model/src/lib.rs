@@ -1,6 +1,7 @@
 //! WHAT IS TRUE: values, parsers and decisions, without I/O, clock, async or environment.
 
 pub mod abra_sh;
+pub mod deploy_overlay;
 pub mod env_file;
 pub mod event;
 pub mod head_proof;
