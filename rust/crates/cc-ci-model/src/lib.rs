@@ -1,10 +1,12 @@
 //! WHAT IS TRUE: values, parsers and decisions, without I/O, clock, async or environment.
 
 pub mod abra_sh;
+pub mod convergence;
 pub mod deploy_overlay;
 pub mod env_file;
 pub mod event;
 pub mod head_proof;
+pub mod inventory;
 pub mod level;
 pub mod names;
 pub mod outcome;
