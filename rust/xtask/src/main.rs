@@ -2,7 +2,6 @@
 
 mod engine;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -18,18 +17,14 @@ struct Arguments {
 enum Verb {
     /// Start a private Docker engine, run a command in its network, remove everything (needs root)
     ///
-    /// The command finds the engine in DOCKER_HOST, and 127.0.0.1 is the engine's host. It ends with the command's
-    /// own status.
-    Engine {
-        /// The command and its arguments; a shell if there is none
-        #[arg(last = true)]
-        command: Vec<OsString>,
-    },
+    /// The command finds the engine in DOCKER_HOST, 127.0.0.1 is the engine's host, and CCCI_TEST_ENGINE names a JSON
+    /// file with registry, images, zone and proxy. It ends with the command's own status.
+    Engine(engine::EngineArguments),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().verb {
-        Verb::Engine { command } => engine::run(&command),
+        Verb::Engine(arguments) => engine::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         cc_ci_testkit::progress::say(format!("cargo xtask: {error:#}"));

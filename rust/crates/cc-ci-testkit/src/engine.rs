@@ -65,9 +65,9 @@ pub enum Signal {
 /// What an engine starts with.
 #[derive(Debug, Clone, Default)]
 pub struct EngineOptions {
-    /// A folder with `image/` and `overlay2/` of an earlier data root, whose images are there from the start.
-    /// Files are shared by hard links, so it must lie in the cache; it is never written.
-    pub images_from: Option<PathBuf>,
+    /// The data of an earlier engine, kept with [`PrivateEngine::keep_data`], whose images and registry are there from
+    /// the start. Files are shared by hard links, so it must lie in the cache; it is never written.
+    pub data_from: Option<PathBuf>,
     /// Subnets for overlay networks, each cut into networks of /24; default: Docker's own (10.0.0.0/8).
     /// With a pool of the test's own there is no `proxy` network.
     pub address_pool: Option<String>,
@@ -118,12 +118,8 @@ impl PrivateEngine {
         // The machine's own /etc/docker/daemon.json is not this daemon's.
         let settings = folder.join("client/daemon.json");
         std::fs::write(&settings, "{}").map_err(|cause| EngineError::Folders { path: settings, cause })?;
-        if let Some(images) = &options.images_from {
-            let share =
-                |what: &str| Program::new("cp").args(["-a", "-l"]).arg(images.join(what)).arg(&data).run();
-            let copy = |what: &str| Program::new("cp").arg("-a").arg(images.join(what)).arg(&data).run();
-            // Layers never change; what lists them does, and in place.
-            share("overlay2").and_then(|_| copy("image"))?;
+        if let Some(kept) = &options.data_from {
+            share_data(kept, &data)?;
         }
         let cgroup = format!("cc-ci-engine-{name}");
         let exec_root = folder.join("exec");
@@ -132,7 +128,7 @@ impl PrivateEngine {
             .args(["--net", "bash", "-c", KEEPER, "keeper"])
             .args([&folder, &data])
             .args([&cgroup, "--", "dockerd", "--data-root"])
-            .arg(&data)
+            .arg(data.join("docker"))
             .arg("--exec-root")
             .arg(&exec_root)
             .arg("--pidfile")
@@ -191,9 +187,20 @@ impl PrivateEngine {
         self.program("docker")
     }
 
-    /// The folder of the engine's data: its own, gone when the engine is.
-    pub fn data_root(&self) -> &Path {
+    /// The folder of the engine's data and its registry's: its own, gone when the engine is.
+    pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// Ends the daemon in order and copies images and registry into `place`, for [`EngineOptions::data_from`].
+    /// `place` must lie in the cache.
+    ///
+    /// # Errors
+    /// The daemon does not end, or the files cannot be shared.
+    pub fn keep_data(mut self, place: &Path) -> Result<(), EngineError> {
+        self.halt(Signal::Term)?;
+        share_data(&self.data, place)?;
+        self.end()
     }
 
     /// A folder for small files of the engine's companions; gone when the engine is.
@@ -206,6 +213,8 @@ impl PrivateEngine {
     /// # Errors
     /// It does not end within 60 s.
     pub fn halt(&mut self, signal: Signal) -> Result<(), EngineError> {
+        // Before the word is said, so that nobody takes the old state for the answer.
+        let _ = std::fs::remove_file(self.folder.join("daemon"));
         self.tell(match signal {
             Signal::Term => "TERM",
             Signal::Kill => "KILL",
@@ -260,9 +269,7 @@ impl PrivateEngine {
         end.map_err(|waited| EngineError::Daemon { waited, log: log_tail(&self.folder) })
     }
 
-    fn tell(&mut self, word: &str) -> Result<(), EngineError> {
-        // Before the word is said, so that nobody takes the old state for the answer.
-        let _ = std::fs::write(self.folder.join("daemon"), "told\n");
+    pub(crate) fn tell(&mut self, word: &str) -> Result<(), EngineError> {
         match &mut self.words {
             Some(words) => {
                 writeln!(words, "{word}").and_then(|()| words.flush()).map_err(EngineError::Keeper)
@@ -313,6 +320,26 @@ const PROXY_SUBNET: &str = "10.199.0.0/20";
 const LIMIT: Duration = Duration::from_secs(60);
 
 const STEP: Duration = Duration::from_millis(20);
+
+/// Puts images and registry of one engine's data into the data of another.
+fn share_data(from: &Path, to: &Path) -> Result<(), EngineError> {
+    // Layers and blobs never change, so both may have the same files; what lists them changes, so it is copied.
+    for (what, how) in [
+        ("docker/overlay2", "-al"),
+        ("docker/image", "-a"),
+        ("registry/docker/registry/v2/blobs", "-al"),
+        ("registry/docker/registry/v2/repositories", "-a"),
+    ] {
+        if from.join(what).exists() {
+            let place = to.join(what);
+            let parent = place.parent().unwrap_or(to);
+            std::fs::create_dir_all(parent)
+                .map_err(|cause| EngineError::Folders { path: parent.to_owned(), cause })?;
+            Program::new("cp").arg(how).arg(from.join(what)).arg(parent).run()?;
+        }
+    }
+    Ok(())
+}
 
 fn host_of(folder: &Path) -> String {
     format!("unix://{}", folder.join("docker.sock").display())

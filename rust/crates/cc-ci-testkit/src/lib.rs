@@ -1,12 +1,21 @@
 //! Real servers, fixtures and stand-ins that tests, demo and benchmarks start.
 
 pub mod cache;
+pub mod certificate;
+pub mod debian_root;
 pub mod engine;
+pub mod go_program;
+pub mod image;
 pub mod packages;
 pub mod patience;
 pub mod program;
 pub mod progress;
+pub mod registry;
+pub mod rust_program;
+pub mod stock;
 mod sweep;
+pub mod testbed;
+pub mod traefik;
 
 /// Whether a test may start private engines of its own; where not, says SKIP with the reason.
 ///

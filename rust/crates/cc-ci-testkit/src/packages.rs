@@ -36,6 +36,7 @@ pub const ENGINE: &[Need] = &[
     need("flock", "util-linux"),
     need("tar", "tar"),
     need("dpkg-deb", "dpkg"),
+    need("setpriv", "util-linux"),
 ];
 
 /// What a user's own Docker has to have beside it for the demo.

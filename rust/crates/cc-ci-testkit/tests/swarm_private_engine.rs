@@ -37,7 +37,7 @@ fn an_engine_has_a_swarm_survives_restarts_and_leaves_nothing_behind() {
         engine.resume().unwrap();
         engine.docker().args(["network", "inspect", "proxy"]).run().unwrap();
     }
-    let (folder, data) = (engine.folder().to_owned(), engine.data_root().to_owned());
+    let (folder, data) = (engine.folder().to_owned(), engine.data().to_owned());
     engine.stop().unwrap();
     is_gone(&folder, &data).unwrap();
 }
@@ -52,7 +52,7 @@ fn two_engines_live_side_by_side_without_seeing_each_other() {
     let second = PrivateEngine::start(&pool).unwrap();
     first.docker().args(["volume", "create", "only-here"]).run().unwrap();
     assert_eq!(second.docker().args(["volume", "ls", "--quiet"]).run().unwrap(), "");
-    let (folder, data) = (second.folder().to_owned(), second.data_root().to_owned());
+    let (folder, data) = (second.folder().to_owned(), second.data().to_owned());
     drop(second);
     is_gone(&folder, &data).unwrap();
     assert_eq!(first.docker().args(["volume", "ls", "--quiet"]).run().unwrap().trim(), "only-here");
@@ -65,7 +65,7 @@ fn an_engine_whose_owner_is_killed_leaves_nothing_behind() {
         // This is the owner: a second run of this very test, that waits to be killed.
         let engine = PrivateEngine::start(&EngineOptions::default()).unwrap();
         engine.docker().args(["volume", "create", "kept"]).run().unwrap();
-        std::fs::write(&file, format!("{}\n{}\n", engine.folder().display(), engine.data_root().display()))
+        std::fs::write(&file, format!("{}\n{}\n", engine.folder().display(), engine.data().display()))
             .unwrap();
         let _: Result<(), _> =
             patience::until("being killed", Duration::from_secs(60), Duration::from_secs(1), || {

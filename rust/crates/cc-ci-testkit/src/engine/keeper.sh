@@ -3,9 +3,10 @@
 #   bash keeper.sh FOLDER DATA CGROUP -- dockerd ARGUMENT...
 #
 # FOLDER/lock is held as long as anything of the engine lives. The daemon and everything it starts live in a process
-# and a mount namespace whose first process reads standard input: TERM and KILL end the daemon, START starts it again,
-# and the end of the input ends the namespace and with it every process and mount in it. The input ends when the
-# owner closes it or dies, by whatever signal.
+# and a mount namespace whose first process reads words from standard input: TERM and KILL end the daemon and START
+# starts it again; REGISTRY starts the registry of FOLDER/registry.yml and NO-REGISTRY ends it. The end of the input
+# ends the namespace and with it every process and mount in it; it comes when the owner closes it or dies, by whatever
+# signal.
 set -u
 folder=$1 data=$2 cgroup=$3
 shift 4
@@ -42,6 +43,14 @@ unshare --mount --pid --fork --kill-child=KILL --mount-proc --propagation privat
             echo "ended" >"$FOLDER/daemon"
             ;;
         START) start "$@" ;;
+        REGISTRY)
+            docker-registry serve "$FOLDER/registry.yml" >>"$FOLDER/registry.log" 2>&1 </dev/null &
+            registry=$!
+            ;;
+        NO-REGISTRY)
+            kill -KILL "$registry"
+            wait "$registry"
+            ;;
         esac
     done
 ' engine "$@"
