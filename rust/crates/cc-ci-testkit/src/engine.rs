@@ -40,6 +40,12 @@ pub enum EngineError {
     /// The process that holds it could not be started or spoken to.
     #[error("starting the keeper of a private engine: {0}")]
     Keeper(std::io::Error),
+    /// It ended at once.
+    #[error("the keeper of a private engine ended before the engine answered; it said: {log}")]
+    KeeperEnded {
+        /// The last lines of its log.
+        log: String,
+    },
     /// The daemon did not come up, or did not end.
     #[error("{waited}; the daemon's log ends with: {log}")]
     Daemon {
@@ -95,7 +101,7 @@ impl PrivateEngine {
         let name = format!("{:08x}", rand::random::<u32>());
         let folder = sweep::run_folder().join(&name);
         let data = sweep::data_folder()?.join(&name);
-        let engine = Self::spawn(&name, folder, data, options)?;
+        let mut engine = Self::spawn(&name, folder, data, options)?;
         engine.wait_until_it_answers()?;
         engine.init_swarm(options)?;
         Ok(engine)
@@ -278,11 +284,23 @@ impl PrivateEngine {
         }
     }
 
-    fn wait_until_it_answers(&self) -> Result<(), EngineError> {
-        self.wait_for("the private engine to answer", || {
-            let look = self.docker().args(["version", "--format", "{{.Server.Version}}"]);
-            look.deadline(Duration::from_secs(20)).run().map(|_| ()).map_err(|error| error.to_string())
-        })
+    fn wait_until_it_answers(&mut self) -> Result<(), EngineError> {
+        let (prefix, host) = (self.nsenter_prefix(), self.docker_host());
+        let keeper = &mut self.keeper;
+        let look = || {
+            if let Ok(Some(_)) = keeper.try_wait() {
+                // Without its keeper no engine will ever answer.
+                return Ok(false);
+            }
+            let version = Program::within(&prefix, "docker").env("DOCKER_HOST", &host);
+            let version = version.args(["version", "--format", "{{.Server.Version}}"]);
+            version.deadline(Duration::from_secs(20)).run().map(|_| true).map_err(|error| error.to_string())
+        };
+        match patience::until("the private engine to answer", LIMIT, STEP, look) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(EngineError::KeeperEnded { log: log_tail(&self.folder) }),
+            Err(waited) => Err(EngineError::Daemon { waited, log: log_tail(&self.folder) }),
+        }
     }
 
     fn wait_for(&self, what: &str, look: impl FnMut() -> Result<(), String>) -> Result<(), EngineError> {

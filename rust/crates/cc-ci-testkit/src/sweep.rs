@@ -38,12 +38,14 @@ pub(crate) fn sweep() -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Whether the lock of this engine is free, and it had time to take it.
+/// Whether nobody holds the lock of this engine, though it had time to take it.
 fn is_abandoned(folder: &Path) -> bool {
-    match std::fs::File::open(folder.join("lock")) {
+    let is_free = || match std::fs::File::open(folder.join("lock")) {
         Ok(lock) => FileExt::try_lock_exclusive(&lock).is_ok(),
-        Err(_) => is_old(folder),
-    }
+        Err(_) => true,
+    };
+    // The age first: to try the lock of an engine that is just starting would take it away from it.
+    is_old(folder) && is_free()
 }
 
 fn is_old(folder: &Path) -> bool {

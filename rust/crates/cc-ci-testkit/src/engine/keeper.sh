@@ -12,7 +12,7 @@ folder=$1 data=$2 cgroup=$3
 shift 4
 
 exec 9>"$folder/lock"
-flock --nonblock 9 || exit 1
+flock --wait 10 9 || exit 1
 # Only the end of the input ends an engine; a handler, not an ignored signal, so that the daemon does not inherit it.
 trap : TERM INT HUP
 
