@@ -1,1 +1,12 @@
 //! HOW A PROGRAM BEHAVES: exit codes, signals, child processes, masking, atomic files and waits.
+
+pub mod atomic;
+pub mod cancel;
+pub mod child;
+pub mod environment;
+pub mod exit;
+pub mod logging;
+pub mod mask;
+pub mod parent;
+pub mod printer;
+pub mod wait;
