@@ -157,6 +157,44 @@ impl std::fmt::Display for EnvFile {
     }
 }
 
+/// Whether a variable of this name would change how programs of the host run that are given the app's environment
+/// for interpolation (`LD_PRELOAD` loads code, `DOCKER_HOST` picks another engine). Such a key is refused.
+#[must_use]
+pub fn steers_programs(key: &str) -> bool {
+    let prefixes = ["LD_", "DOCKER_", "GLIBC_", "MALLOC_", "GIT_", "BUILDKIT_", "BUILDX_", "OTEL_", "CCCI_"];
+    let names = [
+        "PATH",
+        "HOME",
+        "USER",
+        "SHELL",
+        "IFS",
+        "ENV",
+        "BASH_ENV",
+        "TMPDIR",
+        "GODEBUG",
+        "GOGC",
+        "GOMAXPROCS",
+        "GOTRACEBACK",
+        "GOCOVERDIR",
+        "GCONV_PATH",
+        "LOCPATH",
+        "NLSPATH",
+        "HOSTALIASES",
+        "RES_OPTIONS",
+        "ABRA_DIR",
+        "XDG_CONFIG_HOME",
+        "XDG_RUNTIME_DIR",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+    ];
+    let key = key.to_ascii_uppercase();
+    names.contains(&key.as_str()) || prefixes.iter().any(|prefix| key.starts_with(prefix))
+}
+
 fn is_key(text: &str) -> bool {
     text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
@@ -320,6 +358,16 @@ mod tests {
         assert!(!values.contains_key("F"));
         let lines: Vec<_> = file.oddities().iter().map(|oddity| oddity.line).collect();
         assert_eq!(lines, [5, 9]);
+    }
+
+    #[test]
+    fn variables_that_steer_programs_of_the_host_are_known() {
+        for key in ["LD_PRELOAD", "PATH", "DOCKER_HOST", "HOME", "https_proxy", "GODEBUG", "CCCI_SETTINGS"] {
+            assert!(steers_programs(key), "{key}");
+        }
+        for key in ["DOMAIN", "TYPE", "COMPOSE_FILE", "LETS_ENCRYPT_ENV", "PATH_PREFIX", "STACK_NAME"] {
+            assert!(!steers_programs(key), "{key}");
+        }
     }
 
     #[test]

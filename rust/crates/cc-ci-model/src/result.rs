@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::inventory::TeardownEvidence;
 use crate::names::{CommitSha, PrNumber, Recipe, RunId};
 use crate::outcome::{Status, Trouble, VerdictWord};
 use crate::plan::PlannedTier;
@@ -45,7 +46,7 @@ pub struct RunResult {
     /// Deploys made and deploys the plan expected.
     pub deploys: Deploys,
     /// What was made, removed and left.
-    pub teardown: Option<TeardownEvidence>,
+    pub teardown: Option<Teardown>,
     /// Images that ran.
     pub images: Vec<Image>,
     /// What the run cost.
@@ -205,21 +206,39 @@ pub struct Deploys {
     pub expected: u32,
 }
 
-/// The difference between the world before and after.
+/// The difference between the world before and after, and what became of the witness.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct TeardownEvidence {
-    /// Objects of the run by kind that were made.
-    pub created: BTreeMap<String, u64>,
-    /// Objects of the run by kind that were removed.
-    pub removed: BTreeMap<String, u64>,
-    /// What is still there, by kind and name.
-    pub left: Vec<String>,
-    /// The witness stack: `none` where the host has none, else `unchanged` or `changed`.
-    pub witness: String,
-    /// Objects of the witness that changed.
-    pub witness_changed: Vec<String>,
-    /// Objects of others that came, went or changed meanwhile: counted, never judged.
-    pub others_changed: u64,
+pub struct Teardown {
+    /// What was made, removed and left.
+    #[serde(flatten)]
+    pub evidence: TeardownEvidence,
+    /// Whether this host has a witness stack and what became of it.
+    pub witness: WitnessState,
+}
+
+/// What became of the witness stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WitnessState {
+    /// This host has none: nothing is said.
+    #[default]
+    None,
+    /// It stands as it stood.
+    Unchanged,
+    /// Some of it changed; see `witness_changed`.
+    Changed,
+}
+
+impl WitnessState {
+    /// The word used in files and on terminals.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Unchanged => "unchanged",
+            Self::Changed => "changed",
+        }
+    }
 }
 
 /// An image that ran.

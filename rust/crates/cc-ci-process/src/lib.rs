@@ -9,4 +9,5 @@ pub mod logging;
 pub mod mask;
 pub mod parent;
 pub mod printer;
+pub mod state;
 pub mod wait;

@@ -1,0 +1,50 @@
+//! Where the programs of this host keep what they share: run folders, records, locks.
+
+use std::path::{Path, PathBuf};
+
+use crate::environment;
+
+/// The folders of one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatePaths {
+    /// Root of all state.
+    pub state: PathBuf,
+    /// One folder per run.
+    pub runs: PathBuf,
+    /// One lock file per run domain.
+    pub locks: PathBuf,
+}
+
+impl StatePaths {
+    /// Reads `CCCI_STATE_DIR`, `CCCI_RUNS_DIR` and `CCCI_APP_LOCK_DIR`. Without them: `/var/lib/cc-ci` and
+    /// `/run/lock/cc-ci` for root and for members of the server's group who may write there, else the user's own
+    /// `$XDG_STATE_HOME/cc-ci` with the locks below it.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let variable =
+            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let is_root = nix::unistd::geteuid().is_root();
+        let state = variable(environment::CCCI_STATE_DIR).unwrap_or_else(|| {
+            let shared = PathBuf::from("/var/lib/cc-ci");
+            if is_root || is_writable(&shared) { shared } else { user_state(variable) }
+        });
+        let runs = variable(environment::CCCI_RUNS_DIR).unwrap_or_else(|| state.join("runs"));
+        let locks = variable(environment::CCCI_APP_LOCK_DIR).unwrap_or_else(|| {
+            let shared = PathBuf::from("/run/lock/cc-ci");
+            if is_root || is_writable(&shared) { shared } else { state.join("locks") }
+        });
+        Self { state, runs, locks }
+    }
+}
+
+fn user_state(variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
+    variable(environment::XDG_STATE_HOME)
+        .filter(|path| path.is_absolute())
+        .or_else(|| variable(environment::HOME).map(|home| home.join(".local/state")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("cc-ci")
+}
+
+fn is_writable(path: &Path) -> bool {
+    path.is_dir() && nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).is_ok()
+}
