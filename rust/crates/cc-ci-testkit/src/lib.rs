@@ -10,6 +10,7 @@ pub mod packages;
 pub mod patience;
 pub mod program;
 pub mod progress;
+pub mod recipe_repository;
 pub mod registry;
 pub mod rust_program;
 pub mod stock;

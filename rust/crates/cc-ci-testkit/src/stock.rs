@@ -79,7 +79,7 @@ pub const RELEASES: [&str; 3] = ["1.0", "1.1", "1.2"];
 pub const TRAEFIK_IMAGE: &str = "cc-ci-traefik:3.6.12";
 
 /// The local name of the image that reads volumes and asks tasks.
-pub const HELPER_IMAGE: &str = "cc-ci-helper:latest";
+pub const HELPER_IMAGE: &str = "cc-ci-helper:local";
 
 /// Raised when the way images are put together changes, so that kept ones are made anew.
 const MAKING: &str = "1";

@@ -52,6 +52,8 @@ pub struct TestEngine {
     pub traefik: Option<TestProxy>,
     /// The local name of the helper's image; none while the workspace has no helper.
     pub helper_image: Option<String>,
+    /// Settings of a host with this zone and proxy, for `CCCI_SETTINGS`.
+    pub settings: PathBuf,
 }
 
 /// Where the proxy of a test engine answers.
@@ -153,7 +155,10 @@ impl Testbed {
                 ca_pem: traefik.ca_pem,
             }),
             helper_image: has_helper.then(|| HELPER_IMAGE.to_owned()),
+            settings: engine.folder().join("settings.toml"),
         };
+        std::fs::write(&description.settings, settings_of(&description))
+            .map_err(TestbedError::Description)?;
         let file = engine.folder().join("test-engine.json");
         let text = serde_json::to_string_pretty(&description).map_err(std::io::Error::other);
         text.and_then(|text| std::fs::write(&file, text)).map_err(TestbedError::Description)?;
@@ -171,5 +176,41 @@ impl Testbed {
     /// The engine does not end.
     pub fn stop(self) -> Result<(), EngineError> {
         self.engine.stop()
+    }
+}
+
+/// The host settings that fit a test engine.
+fn settings_of(engine: &TestEngine) -> String {
+    let mut text =
+        format!("zone = \"{}\"\ndeployer = \"native\"\nhelper_image = \"{HELPER_IMAGE}\"\n", engine.zone);
+    if let Some(proxy) = &engine.traefik {
+        let lines =
+            format!("\n[proxy]\naddress = \"127.0.0.1:{}\"\nca = {:?}\n", proxy.https_port, proxy.ca_pem);
+        text.push_str(&lines);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_of_a_testbed_are_settings_of_a_host() {
+        let engine = TestEngine {
+            docker_host: "unix:///run/x/docker.sock".to_owned(),
+            registry: REGISTRY.to_owned(),
+            images: StockImages::new(),
+            zone: ZONE.to_owned(),
+            traefik: Some(TestProxy { https_port: 443, http_port: 80, ca_pem: "/run/x/ca.pem".into() }),
+            helper_image: None,
+            settings: "/run/x/settings.toml".into(),
+        };
+        let settings =
+            cc_ci_model::settings::Settings::parse("settings.toml", &settings_of(&engine)).unwrap();
+        assert_eq!(settings.zone.to_string(), ZONE);
+        assert_eq!(settings.proxy.ca, Some("/run/x/ca.pem".into()));
+        // The image a host looks for by default is the one made here.
+        assert_eq!(cc_ci_model::settings::Settings::default().helper_image, HELPER_IMAGE);
     }
 }
