@@ -1,0 +1,30 @@
+//! Reads compose files as the Docker CLI reads them, its faults included, and remembers where everything was written.
+//!
+//! The CLI is 28.2.2, the format version 3; `tests/compose/` compares both over a corpus.
+mod document;
+mod error;
+mod interpolate;
+mod merge;
+mod mounts;
+mod ports;
+mod quantity;
+mod reading;
+mod render;
+mod scalar;
+mod schema;
+mod service;
+mod shape;
+mod top_level;
+mod tree;
+mod variables;
+mod words;
+
+pub use error::{ComposeError, Position};
+pub use mounts::RECIPE_FOLDER;
+pub use quantity::Nanoseconds;
+pub use reading::{Compose, ComposeSource, read};
+pub use service::{
+    Attachment, Healthcheck, Mount, MountKind, Placed, Port, Reference, Resources, RestartPolicy, Service,
+    UpdatePolicy,
+};
+pub use top_level::{Config, Network, Secret, Volume, yaml_to_json};
