@@ -1,11 +1,14 @@
 //! TOUCHING THE MACHINE: Docker, the deployers, git checkouts, .env files, locks, survey and teardown.
 
 pub mod checkout;
+pub mod convergence;
 pub mod docker;
 pub mod exec;
+pub mod helper_container;
 pub mod inventory;
 pub mod lock;
 pub mod programs;
+pub mod pull;
 pub mod record;
 mod spec;
 pub mod teardown;

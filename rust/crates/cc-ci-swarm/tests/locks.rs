@@ -1,0 +1,188 @@
+//! The lock of a run's domain on the real kernel, between tasks, threads and processes.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use cc_ci_model::names::RunDomain;
+use cc_ci_process::cancel::{Cancellation, Cause};
+use cc_ci_swarm::lock::{HeldLock, LockError, LockNews, Probe};
+
+mod support;
+use support::{domain, run_id};
+
+const LONG: Duration = Duration::from_secs(30);
+
+async fn acquire(folder: &Path, domain: &RunDomain) -> HeldLock {
+    HeldLock::acquire(folder, domain, &run_id(), LONG, &Cancellation::new(), |_| {}).await.unwrap()
+}
+
+fn is_free(folder: &Path, domain: &RunDomain) -> bool {
+    matches!(HeldLock::try_probe(folder, domain).unwrap(), Probe::Free(_))
+}
+
+/// A child that is killed and awaited when the test ends.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_a_lock_is_visible_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let domain = domain("visible");
+    let first = acquire(folder.path(), &domain).await;
+    let holder = first.last_holder().unwrap();
+    let (heard, mut news) = tokio::sync::mpsc::unbounded_channel();
+    let (path, own) = (folder.path().to_owned(), domain.clone());
+    let second = tokio::spawn(async move {
+        let tell = move |news: &LockNews| drop(heard.send(news.to_string()));
+        HeldLock::acquire(&path, &own, &run_id(), LONG, &Cancellation::new(), tell).await
+    });
+    let waiting = news.recv().await.unwrap();
+    assert_eq!(waiting, format!("in flight — waiting ({holder})"));
+    assert!(waiting.contains(&format!("pid {}", std::process::id())), "{waiting}");
+    drop(first);
+    assert_eq!(news.recv().await.unwrap(), "acquired");
+    assert!(second.await.unwrap().is_ok());
+    assert_eq!(news.recv().await, None, "one line when it waits, one when it is held, no more");
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_freed_in_time_is_an_error_that_names_the_holder() {
+    let folder = tempfile::tempdir().unwrap();
+    let domain = domain("bounded");
+    let held = acquire(folder.path(), &domain).await;
+    let short = Duration::from_millis(50);
+    let error = HeldLock::acquire(folder.path(), &domain, &run_id(), short, &Cancellation::new(), |_| {})
+        .await
+        .unwrap_err();
+    let holder = held.last_holder().unwrap();
+    assert!(matches!(error, LockError::Waiting { .. }), "{error:?}");
+    assert!(error.to_string().contains(&holder.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn a_cancelled_run_stops_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let domain = domain("cancelled");
+    let _held = acquire(folder.path(), &domain).await;
+    let cancellation = Cancellation::new();
+    let cancel = cancellation.clone();
+    let tell = move |_: &LockNews| drop(cancel.cancel(Cause::Term));
+    let start = Instant::now();
+    let error =
+        HeldLock::acquire(folder.path(), &domain, &run_id(), LONG, &cancellation, tell).await.unwrap_err();
+    assert!(error.to_string().contains("SIGTERM"), "{error}");
+    assert!(start.elapsed() < LONG);
+}
+
+#[tokio::test]
+async fn lock_descriptor_is_closed_on_exec() {
+    let folder = tempfile::tempdir().unwrap();
+    let domain = domain("exec");
+    let lock = acquire(folder.path(), &domain).await;
+    let mut child = Guard(Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap());
+    drop(lock);
+    assert!(is_free(folder.path(), &domain), "the child holds the lock of its dead run");
+    assert!(child.0.try_wait().unwrap().is_none(), "the child still lives");
+}
+
+#[tokio::test]
+async fn lock_lives_exactly_as_long_as_its_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let domain = domain("owner");
+    drop(acquire(folder.path(), &domain).await);
+    let file = folder.path().join(format!("{domain}.lock"));
+    let mut owner = Guard(
+        Command::new("flock")
+            .args(["--exclusive", "--no-fork"])
+            .arg(&file)
+            .args(["sleep", "60"])
+            .spawn()
+            .unwrap(),
+    );
+    let end = Instant::now() + LONG;
+    while is_free(folder.path(), &domain) {
+        assert!(Instant::now() < end, "the other process never took the lock");
+        tokio::task::yield_now().await;
+    }
+    owner.0.kill().unwrap();
+    owner.0.wait().unwrap();
+    assert!(is_free(folder.path(), &domain), "the lock outlived its killed owner");
+}
+
+#[tokio::test]
+async fn a_probe_tells_the_living_from_the_dead_and_names_who_died() {
+    let folder = tempfile::tempdir().unwrap();
+    let domain = domain("probe");
+    let lock = acquire(folder.path(), &domain).await;
+    let holder = lock.last_holder();
+    assert!(holder.is_some());
+    match HeldLock::try_probe(folder.path(), &domain).unwrap() {
+        Probe::Held(found) => assert_eq!(found, holder),
+        Probe::Free(_) => panic!("two owners"),
+    }
+    drop(lock);
+    match HeldLock::try_probe(folder.path(), &domain).unwrap() {
+        Probe::Free(lock) => assert_eq!(lock.last_holder(), holder),
+        Probe::Held(found) => panic!("still held by {found:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_lock_file_is_the_groups_to_use_and_goes_with_its_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let domain = domain("mode");
+    let lock = acquire(folder.path(), &domain).await;
+    let file = folder.path().join(format!("{domain}.lock"));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o660);
+    lock.remove().unwrap();
+    assert!(!file.exists());
+}
+
+#[test]
+fn an_unusable_lock_folder_is_an_error_and_not_a_free_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let error = HeldLock::try_probe(&missing, &domain("missing")).unwrap_err();
+    assert!(error.to_string().contains("check the rights of its folder"), "{error}");
+}
+
+#[test]
+fn waiter_on_an_unlinked_lock_file_starts_over() {
+    const THREADS: usize = 6;
+    const ROUNDS: usize = 400;
+    let folder = tempfile::tempdir().unwrap();
+    let domain = domain("race");
+    let (is_owned, taken) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (folder, domain, is_owned, taken) = (folder.path(), &domain, &is_owned, &taken);
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let lock = loop {
+                        match HeldLock::try_probe(folder, domain) {
+                            Ok(Probe::Free(lock)) => break lock,
+                            // So many removers at once may well replace the file ten times in a row.
+                            Ok(Probe::Held(_)) | Err(LockError::Replaced { .. }) => std::thread::yield_now(),
+                            Err(error) => panic!("{error}"),
+                        }
+                    };
+                    assert!(!is_owned.swap(true, Ordering::AcqRel), "two owners");
+                    std::thread::yield_now();
+                    taken.fetch_add(1, Ordering::AcqRel);
+                    is_owned.store(false, Ordering::Release);
+                    if (thread + round) % 3 == 0 { drop(lock) } else { lock.remove().unwrap() }
+                }
+            });
+        }
+    });
+    assert_eq!(taken.load(Ordering::Acquire), THREADS * ROUNDS);
+}
