@@ -75,7 +75,7 @@ async fn a_cancelled_run_stops_waiting() {
     let _held = acquire(folder.path(), &domain).await;
     let cancellation = Cancellation::new();
     let cancel = cancellation.clone();
-    let tell = move |_: &LockNews| drop(cancel.cancel(Cause::Term));
+    let tell = move |_: &LockNews| _ = cancel.cancel(Cause::Term);
     let start = Instant::now();
     let error =
         HeldLock::acquire(folder.path(), &domain, &run_id(), LONG, &cancellation, tell).await.unwrap_err();

@@ -256,7 +256,7 @@ async fn a_cancelled_run_stops_waiting() {
     run.deploy(&sick.compose());
     let cancel = run.never.clone();
     let outcome =
-        converging.wait(&run.sent("base"), &LIMITS, &run.never, |_| drop(cancel.cancel(Cause::Term))).await;
+        converging.wait(&run.sent("base"), &LIMITS, &run.never, |_| _ = cancel.cancel(Cause::Term)).await;
     assert!(matches!(outcome, Err(Unsettled::Cancelled { .. })), "{outcome:?}");
     let never = cc_ci_process::cancel::Cancellation::new();
     let bound = Duration::from_secs(60);
