@@ -1,4 +1,5 @@
 //! The lock of a run's domain on the real kernel, between tasks, threads and processes.
+#![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! Deployments on a real swarm, and what is said of them.
+#![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! What the tests on a real swarm share: a run with its lock, and a stack of probes that is gone when it ends.
 #![allow(dead_code, reason = "each test program uses its own part of this room")]
+#![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
