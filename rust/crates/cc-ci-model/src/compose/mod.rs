@@ -1,11 +1,15 @@
 //! Reads compose files as the Docker CLI reads them, its faults included, and remembers where everything was written.
 //!
-//! The CLI is 28.2.2, the format version 3; `tests/compose/` compares both over a corpus.
+//! The CLI is 28.2.2, the format version 3; `tests/compose/` compares both over a corpus. What is judged from a read file is in
+//! [`gate`], [`overlay`] and [`names`].
 mod document;
 mod error;
+pub mod gate;
 mod interpolate;
 mod merge;
 mod mounts;
+pub mod names;
+pub mod overlay;
 mod ports;
 mod quantity;
 mod reading;

@@ -38,6 +38,8 @@ pub struct Volume {
     pub driver: Option<String>,
     /// Options of the driver; a local volume can be bound to a host path with them.
     pub driver_opts: BTreeMap<String, String>,
+    /// A cluster volume (`x-cluster-spec`), made by a storage plugin.
+    pub is_cluster: bool,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
 }
@@ -108,6 +110,7 @@ impl Volume {
             external: node.get("external").is_some(),
             driver: text(node, "driver"),
             driver_opts: options(node, "driver_opts"),
+            is_cluster: node.get("x-cluster-spec").is_some(),
             labels: options(node, "labels"),
         }
     }
