@@ -1,17 +1,20 @@
 //! Real servers, fixtures and stand-ins that tests, demo and benchmarks start.
 
 pub mod cache;
+pub mod canaries;
 pub mod certificate;
 pub mod debian_root;
 pub mod engine;
 pub mod go_program;
 pub mod image;
+pub mod onlooker;
 pub mod packages;
 pub mod patience;
 pub mod program;
 pub mod progress;
 pub mod recipe_repository;
 pub mod registry;
+pub mod run_host;
 pub mod rust_program;
 pub mod stock;
 mod sweep;
