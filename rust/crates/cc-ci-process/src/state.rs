@@ -48,3 +48,11 @@ fn user_state(variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
 fn is_writable(path: &Path) -> bool {
     path.is_dir() && nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).is_ok()
 }
+
+/// Memory that programs may still take, in bytes, as the kernel estimates it (`MemAvailable`, proc(5)); `None` where it does not say.
+#[must_use]
+pub fn free_memory_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}

@@ -1,1 +1,5 @@
 //! What Drone's step and a person call.
+
+pub mod args;
+pub mod table;
+pub mod verbs;

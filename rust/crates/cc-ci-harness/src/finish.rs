@@ -1,0 +1,161 @@
+//! The end of a run, on every way out: removal, proof, the difference, the verdict.
+
+use std::time::{Duration, Instant};
+
+use cc_ci_model::event::Happening;
+use cc_ci_model::inventory::{Inventory, Moments, WITNESS_STACK, difference};
+use cc_ci_model::level::level;
+use cc_ci_model::names::StackName;
+use cc_ci_model::outcome::{Aftermath, Conclusion, Ending, Status, TierOutcome, conclude};
+use cc_ci_model::result::{RunState, Teardown, TierReport, WitnessState};
+use cc_ci_model::tier::Tier;
+use cc_ci_process::cancel::Cancellation;
+use cc_ci_process::mask::scan_folder;
+use cc_ci_swarm::docker::Docker;
+use cc_ci_swarm::inventory::survey;
+use cc_ci_swarm::lock::HeldLock;
+use cc_ci_swarm::record::StackRecord;
+use cc_ci_swarm::teardown::{Removed, teardown};
+
+use crate::report::Reporter;
+use crate::tier_run::rounded;
+
+/// Teardown goes on under this bound, whatever ended the run.
+pub const TEARDOWN_BOUND: Duration = Duration::from_secs(300);
+
+/// What was known of the world at the moments that are compared.
+pub struct World {
+    /// Before the run made anything.
+    pub before: Inventory,
+    /// The stack the run may remove.
+    pub stack: StackName,
+}
+
+/// What teardown found.
+#[derive(Debug, Default)]
+pub struct Removal {
+    /// What is still there.
+    pub left: Vec<String>,
+    /// Objects the recipe made outside its stack.
+    pub left_by_recipe: Vec<String>,
+    /// Witness objects that changed.
+    pub witness_changed: Vec<String>,
+}
+
+/// Removes the stack, surveys again and reports teardown like a tier. `.env`, record and lock go last, and only with the proof.
+pub async fn remove(
+    docker: &Docker,
+    world: &World,
+    lock: HeldLock,
+    record: StackRecord,
+    state: &std::path::Path,
+    reporter: &Reporter,
+) -> Removal {
+    let started = Instant::now();
+    reporter.tier_started(Tier::Teardown);
+    let mut removal = Removal::default();
+    let mut problems: Vec<String> = Vec::new();
+    let deployed = survey(docker).await;
+    // The run's own cancellation is spent by now, perhaps: removal stands under a bound of its own.
+    let unbound = Cancellation::new();
+    let progress = |text: &str| reporter.progress(&format!("removing: {text}"));
+    let removed = teardown(docker, &world.stack, &lock, TEARDOWN_BOUND, &unbound, progress).await;
+    let proof: Option<Removed> = match removed {
+        Ok(removed) => Some(removed),
+        Err(error) => {
+            removal.left = error.left().to_vec();
+            if removal.left.is_empty() {
+                removal.left.push("something that could not be listed".to_owned());
+            }
+            problems.push(error.to_string());
+            None
+        }
+    };
+    match (deployed, survey(docker).await) {
+        (Ok(deployed), Ok(after)) => {
+            let moments = Moments { before: &world.before, deployed: &deployed, after: &after };
+            let stacks = [world.stack.clone()];
+            let evidence = difference(moments, &stacks, &[WITNESS_STACK]);
+            let has_witness = !world.before.labelled(WITNESS_STACK).is_empty();
+            let witness = match (has_witness, evidence.witness_changed.is_empty()) {
+                (false, _) => WitnessState::None,
+                (true, true) => WitnessState::Unchanged,
+                (true, false) => WitnessState::Changed,
+            };
+            removal.left.extend(evidence.left.iter().cloned());
+            removal.left.dedup();
+            removal.witness_changed.clone_from(&evidence.witness_changed);
+            reporter.update(|result| result.teardown = Some(Teardown { evidence, witness }));
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            problems.push(format!("the world could not be surveyed: {error}"));
+            removal.left.push("unknown, as the survey failed".to_owned());
+        }
+    }
+    if let Some(proof) = proof.filter(|_| removal.left.is_empty()) {
+        if let Err(error) = reporter.folder().remove_working_files() {
+            problems.push(format!("removing the run's working files: {error}"));
+        }
+        if let Err(error) = record.remove(state, &proof) {
+            problems.push(error.to_string());
+        }
+        if let Err(error) = lock.remove() {
+            problems.push(error.to_string());
+        }
+    }
+    let clean = removal.left.is_empty() && removal.witness_changed.is_empty() && removal.left_by_recipe.is_empty();
+    let reason = if clean && problems.is_empty() {
+        String::new()
+    } else {
+        let witness = removal.witness_changed.iter().map(|name| format!("the witness changed: {name}"));
+        problems.into_iter().chain(witness).collect::<Vec<_>>().join("; ")
+    };
+    reporter.tier_ended(TierReport {
+        name: Tier::Teardown,
+        status: if clean { Status::Pass } else { Status::Fail },
+        reason,
+        seconds: rounded(started.elapsed().as_secs_f64()),
+        checks: Vec::new(),
+    });
+    removal
+}
+
+/// Decides the verdict, writes the result for good and says the last line of the log.
+pub fn conclude_run(
+    reporter: &Reporter,
+    tiers: &[(Tier, TierOutcome)],
+    ending: &Ending,
+    removal: Removal,
+) -> Conclusion {
+    let masker = reporter.masker();
+    let leaks = match scan_folder(reporter.folder().root(), masker) {
+        Ok(leaks) => leaks.count,
+        Err(error) => {
+            reporter.warn(format!("the run's folder could not be scanned for secrets: {error}"));
+            1
+        }
+    };
+    let deploys = reporter.result().deploys;
+    let after = Aftermath {
+        left: removal.left,
+        left_by_recipe: removal.left_by_recipe,
+        witness_changed: removal.witness_changed,
+        leaks,
+        deploys: (deploys.counted, deploys.expected),
+    };
+    let conclusion = conclude(tiers, ending, &after);
+    let statuses: Vec<(Tier, Status)> = tiers.iter().map(|(tier, outcome)| (*tier, outcome.status())).collect();
+    let reached = level(&statuses);
+    reporter.update(|result| {
+        result.run.state = RunState::Finished;
+        result.run.finished = Some(jiff::Timestamp::now().to_string());
+        result.verdict = Some(conclusion.word());
+        result.trouble = conclusion.trouble().cloned();
+        result.level = reached.level;
+        result.level_reason = reached.reason;
+        result.redaction.masked = masker.masked();
+        result.redaction.leaks = leaks;
+    });
+    reporter.event(Happening::Finished { verdict: conclusion.word(), level: reached.level });
+    conclusion
+}

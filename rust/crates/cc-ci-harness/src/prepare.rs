@@ -1,0 +1,99 @@
+//! Before anything is touched: the recipe's repository, the commit under test, the plan.
+
+use std::path::Path;
+
+use cc_ci_model::names::CommitSha;
+use cc_ci_model::outcome::Trouble;
+use cc_ci_model::plan::{Plan, PlanFacts, plan};
+use cc_ci_model::tier::Tier;
+use cc_ci_model::version::{NoBase, choose_base};
+use cc_ci_swarm::checkout::{Checkout, CheckoutError};
+use cc_ci_swarm::programs::Programs;
+
+use crate::setup::Setup;
+
+/// The tiers this program runs.
+pub const AVAILABLE: [Tier; 3] = [Tier::Install, Tier::Upgrade, Tier::Custom];
+
+/// A run that knows what it is about.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The recipe's repository in the run's own folder.
+    pub checkout: Checkout,
+    /// The commit under test.
+    pub head: CommitSha,
+    /// What is going to happen.
+    pub plan: Plan,
+}
+
+/// Why there is nothing to run.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The caller named something that is not there: exit 64, no run folder.
+    #[error("{0}")]
+    BadArgument(String),
+    /// Something of ours or of the world's failed.
+    #[error("{}", .0.what)]
+    Trouble(Trouble),
+}
+
+impl From<CheckoutError> for PrepareError {
+    fn from(error: CheckoutError) -> Self {
+        if error.is_bad_argument() {
+            Self::BadArgument(error.to_string())
+        } else {
+            Self::Trouble(Trouble { what: error.to_string(), place: "checkout".to_owned(), retry: true })
+        }
+    }
+}
+
+/// Clones the recipe into `folder`, resolves the commit, chooses the base and plans.
+///
+/// # Errors
+/// [`PrepareError`] says whose fault it is.
+pub async fn prepare(
+    setup: &Setup,
+    programs: &Programs,
+    folder: &Path,
+    git_config: &Path,
+) -> Result<Prepared, PrepareError> {
+    let request = &setup.request;
+    let Some(source) = &request.source else {
+        let what = format!("no source for {}: say where to clone it from with --src GIT or SRC", request.recipe);
+        return Err(PrepareError::BadArgument(what));
+    };
+    let checkout = Checkout::clone_from(programs, source, folder, git_config).await?;
+    let head = checkout.resolve(request.reference.as_ref(), request.pr).await?;
+    let releases = checkout.releases(&head).await?;
+    let default_branch = checkout.default_branch().await?;
+    let in_settings = setup.recipe_toml.upgrade.base.as_ref().map(ToString::to_string);
+    let asked = request.from.clone().or_else(|| in_settings.clone());
+    let base = choose_base(&head, &releases, default_branch.as_ref(), asked.as_deref());
+    if let Err(error @ (NoBase::UnknownVersion { .. } | NoBase::IsHead { .. })) = &base {
+        return Err(match request.from {
+            Some(_) => PrepareError::BadArgument(error.to_string()),
+            None => PrepareError::Trouble(Trouble {
+                what: format!("recipe.toml, upgrade.base: {error}"),
+                place: "plan".to_owned(),
+                retry: false,
+            }),
+        });
+    }
+    let plan = plan(&PlanFacts {
+        head: &head,
+        base: &base,
+        asked: request.tiers.as_deref(),
+        declared: &setup.recipe_toml.not_applicable.declared(),
+        available: &AVAILABLE,
+        custom_checks: setup.recipe_toml.checks(Tier::Custom).count() + programs_of(setup, Tier::Custom),
+    });
+    Ok(Prepared { checkout, head, plan })
+}
+
+/// Number of test programs our copy of the test data brings for a tier.
+fn programs_of(setup: &Setup, tier: Tier) -> usize {
+    let folder = setup.test_data.join("tests").join(tier.word());
+    let entries = std::fs::read_dir(folder).map(|entries| entries.flatten().count());
+    // No folder, no programs; an unreadable one is found by the tier itself.
+    entries.unwrap_or(0)
+}

@@ -1,0 +1,125 @@
+//! One side of a run, base or head: its commit in the work tree, its overlay, its `.env`, its judged compose.
+
+use std::collections::BTreeMap;
+
+use cc_ci_model::config_drift::config_drift;
+use cc_ci_model::names::CommitSha;
+use cc_ci_swarm::native::app_env::AppEnv;
+use cc_ci_swarm::native::{App, DeployError, Rendered};
+
+use crate::setup::{OVERLAY, Setup};
+
+/// Which side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The release the upgrade starts from.
+    Base,
+    /// The commit under test.
+    Head,
+}
+
+impl Side {
+    /// The word in results and messages.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Head => "head",
+        }
+    }
+}
+
+/// Moves the work tree to a commit, lays our overlay over it and brings the `.env` to this side: base settings are set
+/// always, settings of `[upgrade] env` only for head. Returns the judged compose and what was added to the `.env`.
+///
+/// # Errors
+/// [`DeployError`] says whose fault it is.
+pub async fn take(
+    setup: &Setup,
+    app: &mut App,
+    side: Side,
+    commit: &CommitSha,
+) -> Result<(Rendered, Vec<String>), DeployError> {
+    app.checkout.switch(commit).await?;
+    let mut added = Vec::new();
+    if side == Side::Head
+        && let Some(sample) = app.checkout.read(".env.sample")?
+    {
+        added = app.env.add_new_secrets(&sample)?;
+    }
+    let own = &setup.recipe_toml;
+    let mut values: BTreeMap<String, String> =
+        own.app.env.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
+    if side == Side::Head {
+        values.extend(own.upgrade.env.iter().map(|(key, value)| (key.to_string(), value.clone())));
+    }
+    app.env.set(values.iter().map(|(key, value)| (key.as_str(), value.as_str())))?;
+    lay_overlay(setup, app)?;
+    Ok((app.render()?, added))
+}
+
+/// Our overlay goes into the run's own checkout; a file of that name which the commit tracks wins.
+fn lay_overlay(setup: &Setup, app: &mut App) -> Result<(), DeployError> {
+    let ours = setup.test_data.join(OVERLAY);
+    let tracked = app.checkout.read(OVERLAY)?.is_some();
+    let text = match std::fs::read_to_string(&ours) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return if tracked { Ok(app.env.add_compose_file(OVERLAY)?) } else { Ok(app.env.remove_compose_file(OVERLAY)?) };
+        }
+        Err(error) => {
+            return Err(cc_ci_swarm::checkout::CheckoutError::File { what: format!("reading {}", ours.display()), error }.into());
+        }
+    };
+    if !tracked {
+        let target = app.checkout.folder().join(OVERLAY);
+        std::fs::write(&target, text).map_err(|error| cc_ci_swarm::checkout::CheckoutError::File {
+            what: format!("laying {OVERLAY} over the checkout"),
+            error,
+        })?;
+    }
+    Ok(app.env.add_compose_file(OVERLAY)?)
+}
+
+/// Makes the app of a run with its `.env` from the sample of the side it starts from.
+///
+/// # Errors
+/// [`DeployError::Env`] where there is no sample.
+pub fn new_env(
+    abra_dir: &std::path::Path,
+    checkout: &cc_ci_swarm::checkout::Checkout,
+    recipe: &cc_ci_model::names::Recipe,
+    version: &str,
+    domain: &cc_ci_model::names::RunDomain,
+) -> Result<AppEnv, DeployError> {
+    let sample = checkout.read(".env.sample")?;
+    Ok(AppEnv::create(abra_dir, sample.as_deref(), recipe, version, domain)?)
+}
+
+/// The configs of a side, by full name: key and content.
+pub type Configs = BTreeMap<String, (String, Vec<u8>)>;
+
+/// Reads the content of each config of a side.
+///
+/// # Errors
+/// A file that leads out of the repository or cannot be read.
+pub fn configs(app: &App, rendered: &Rendered) -> Result<Configs, DeployError> {
+    let mut configs = Configs::new();
+    for (key, config) in &rendered.compose.configs {
+        if let Some(written) = &config.file
+            && let Some(path) = rendered.compose.path_in_recipe(written)
+            && let Some(text) = app.checkout.read(&path)?
+        {
+            let name = config.name.clone().unwrap_or_else(|| format!("{}_{key}", app.stack));
+            configs.insert(name, (key.clone(), text.into_bytes()));
+        }
+    }
+    Ok(configs)
+}
+
+/// What head changed in a config without raising its version: the upgrade of every existing app would fail.
+#[must_use]
+pub fn drift(base: &Configs, head: &Configs) -> Option<String> {
+    let drifted = config_drift(base, head);
+    (!drifted.is_empty()).then(|| drifted.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+}

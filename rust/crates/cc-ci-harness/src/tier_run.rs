@@ -1,0 +1,120 @@
+//! One tier while it runs: its checks are collected, and its end is decided by them.
+
+use std::time::Instant;
+
+use cc_ci_model::outcome::{Status, TierOutcome, Trouble, Unjudged};
+use cc_ci_model::result::{CheckReport, Origin, TierReport};
+use cc_ci_model::tier::Tier;
+
+use crate::report::Reporter;
+
+/// Why a tier stopped before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TierStop {
+    /// Its operation failed by the recipe's fault; the failed check is recorded already.
+    Failed,
+    /// Something of ours failed.
+    Trouble(Trouble),
+    /// The compose reaches for the host.
+    Refused(String),
+    /// The run was cancelled.
+    Cancelled,
+}
+
+/// A tier that runs.
+pub struct TierRun {
+    tier: Tier,
+    started: Instant,
+    checks: Vec<CheckReport>,
+    reporter: Reporter,
+}
+
+impl TierRun {
+    /// Begins a tier.
+    #[must_use]
+    pub fn begin(tier: Tier, reporter: &Reporter) -> Self {
+        reporter.tier_started(tier);
+        Self { tier, started: Instant::now(), checks: Vec::new(), reporter: reporter.clone() }
+    }
+
+    /// The tier.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// Records a check and says how it ended.
+    pub fn record(&mut self, check: CheckReport) {
+        self.reporter.check(self.tier, &check);
+        self.checks.push(check);
+    }
+
+    /// Records a generic check that held.
+    pub fn passed(&mut self, name: &str, since: Instant, message: impl Into<String>) {
+        self.record(generic(name, Status::Pass, since, message.into()));
+    }
+
+    /// Records a generic check that did not hold, and stops the tier.
+    pub fn failed(&mut self, name: &str, since: Instant, message: impl Into<String>) -> TierStop {
+        self.record(generic(name, Status::Fail, since, message.into()));
+        TierStop::Failed
+    }
+
+    /// Whether a check failed so far.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.checks.iter().any(|check| check.status == Status::Fail)
+    }
+
+    /// Ends the tier: pass only if nothing failed and at least one check really passed.
+    pub fn end(self, stop: Option<&TierStop>) -> TierOutcome {
+        let passed = self.checks.iter().filter(|check| check.status == Status::Pass).count();
+        let failed: Vec<&CheckReport> = self.checks.iter().filter(|check| check.status == Status::Fail).collect();
+        let unsure = self.checks.iter().any(|check| check.status == Status::Unverified);
+        let (outcome, reason) = match stop {
+            Some(TierStop::Trouble(trouble)) => {
+                (TierOutcome::Unverified(Unjudged::CouldNotRun), trouble.what.clone())
+            }
+            Some(TierStop::Refused(reason)) => (TierOutcome::Unverified(Unjudged::CouldNotRun), reason.clone()),
+            Some(TierStop::Cancelled) => {
+                (TierOutcome::Unverified(Unjudged::NotReached), "the run was stopped".to_owned())
+            }
+            Some(TierStop::Failed) | None => match failed.first() {
+                Some(first) => (TierOutcome::Fail, first.message.clone()),
+                None if unsure => (
+                    TierOutcome::Unverified(Unjudged::CouldNotRun),
+                    "a check could not be carried out".to_owned(),
+                ),
+                None if passed == 0 => {
+                    (TierOutcome::Unverified(Unjudged::NoCheckRan), "no check ran".to_owned())
+                }
+                None => (TierOutcome::Pass, String::new()),
+            },
+        };
+        self.reporter.tier_ended(TierReport {
+            name: self.tier,
+            status: outcome.status(),
+            reason,
+            seconds: rounded(self.started.elapsed().as_secs_f64()),
+            checks: self.checks,
+        });
+        outcome
+    }
+}
+
+fn generic(name: &str, status: Status, since: Instant, message: String) -> CheckReport {
+    CheckReport {
+        name: name.to_owned(),
+        origin: Origin::Generic,
+        status,
+        seconds: rounded(since.elapsed().as_secs_f64()),
+        message,
+        log: None,
+    }
+}
+
+/// Seconds to three digits after the point: what a person can read and a chart can use.
+#[must_use]
+pub fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}

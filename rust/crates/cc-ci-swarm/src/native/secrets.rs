@@ -1,0 +1,125 @@
+//! Which secrets a compose needs, and making those that are missing.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bollard::models::SecretSpec;
+use bollard::query_parameters::ListSecretsOptions;
+use cc_ci_model::compose::{self, ComposeSource};
+use cc_ci_model::deploy_overlay::RUN_LABEL;
+use cc_ci_model::secret_rules::{SecretKind, SecretRule, secret_rules};
+use cc_ci_process::mask::{Masker, SecretValue};
+
+use super::generate::generate;
+use super::render::{App, Rendered};
+use super::DeployError;
+use crate::docker::{Docker, DockerError};
+use crate::lock::HeldLock;
+
+impl App {
+    /// Makes every external secret of the stack that does not exist yet. Each value is told to the masker before it is
+    /// used. `given` holds values for secrets that cannot be generated, by compose key. Returns the names made.
+    ///
+    /// # Errors
+    /// [`DeployError::Recipe`] where a secret has no rule or an impossible one; [`DeployError::Docker`] where Docker refuses.
+    pub async fn make_secrets(
+        &self,
+        docker: &Docker,
+        rendered: &Rendered,
+        given: &BTreeMap<String, String>,
+        masker: &Masker,
+        lock: &HeldLock,
+    ) -> Result<Vec<String>, DeployError> {
+        let rules = secret_rules(self.env.file()).map_err(|error| DeployError::Recipe(error.to_string()))?;
+        let variables = self.secret_variables(rendered, &rules)?;
+        let present = secret_names(docker).await?;
+        let mut made = Vec::new();
+        for (key, secret) in &rendered.compose.secrets {
+            let Some(name) = &secret.name else { continue };
+            let is_ours = name.starts_with(&self.stack.prefix());
+            if !secret.external || !is_ours || present.contains(name) {
+                continue;
+            }
+            let rule = variables.get(key).and_then(|variable| rules.iter().find(|rule| rule.variable == *variable));
+            let kind = match (given.get(key), rule) {
+                (Some(_), _) => SecretKind::Given,
+                (None, Some(rule)) => rule.kind,
+                (None, None) => {
+                    return Err(DeployError::Recipe(format!(
+                        "secret {key} cannot be made: .env.sample has no SECRET_…_VERSION line for its name {name}"
+                    )));
+                }
+            };
+            let value = match given.get(key) {
+                Some(text) => SecretValue::new(text.clone()),
+                None => generate(kind).ok_or_else(|| {
+                    DeployError::Recipe(format!(
+                        "secret {key} cannot be made: .env.sample says generate=false; give a value in recipe.toml"
+                    ))
+                })?,
+            };
+            // A value that is too short to be masked is no secret worth hiding: `length=4` asks for exactly that.
+            if value.expose().len() >= 8 {
+                masker.add(key, &value).map_err(|error| DeployError::Recipe(error.to_string()))?;
+            }
+            self.create_secret(docker, name, &value, lock).await?;
+            made.push(name.clone());
+        }
+        Ok(made)
+    }
+
+    async fn create_secret(
+        &self,
+        docker: &Docker,
+        name: &str,
+        value: &SecretValue,
+        _lock: &HeldLock,
+    ) -> Result<(), DockerError> {
+        let labels = [
+            ("com.docker.stack.namespace".to_owned(), self.stack.to_string()),
+            (RUN_LABEL.to_owned(), self.run.to_string()),
+        ];
+        let spec = SecretSpec {
+            name: Some(name.to_owned()),
+            labels: Some(labels.into_iter().collect()),
+            data: Some(BASE64.encode(value.expose())),
+            ..SecretSpec::default()
+        };
+        let made = docker.api().create_secret(spec).await;
+        made.map(|_| ()).map_err(|error| DockerError::of(format!("making the secret {name}"), error))
+    }
+
+    /// The variable behind each secret's version. Names of secrets and variables may differ (abra.md 4.4), so it is found
+    /// by reading the compose once more with the variables' own names in place of their values.
+    fn secret_variables(
+        &self,
+        rendered: &Rendered,
+        rules: &[SecretRule],
+    ) -> Result<BTreeMap<String, String>, DeployError> {
+        let mut env = rendered.env.clone();
+        for rule in rules {
+            env.insert(rule.variable.clone(), format!("<{}>", rule.variable));
+        }
+        let mut sources = Vec::new();
+        for path in &rendered.files {
+            if let Some(text) = self.checkout.read(path)? {
+                sources.push(ComposeSource { path: path.clone(), text });
+            }
+        }
+        let file = |path: &str| self.checkout.read(path).ok().flatten();
+        let named =
+            compose::read(&sources, &env, &file).map_err(|error| DeployError::Recipe(error.to_string()))?;
+        let variable = |name: &str| {
+            let (_, rest) = name.split_once('<')?;
+            rest.split_once('>').map(|(variable, _)| variable.to_owned())
+        };
+        Ok(named.secrets.iter().filter_map(|(key, secret)| Some((key.clone(), variable(secret.name.as_deref()?)?))).collect())
+    }
+}
+
+async fn secret_names(docker: &Docker) -> Result<Vec<String>, DockerError> {
+    let listed = docker.api().list_secrets(None::<ListSecretsOptions>).await;
+    let listed = listed.map_err(|error| DockerError::of("listing the secrets of the swarm", error))?;
+    Ok(listed.into_iter().filter_map(|secret| secret.spec?.name).collect())
+}

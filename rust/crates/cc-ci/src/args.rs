@@ -1,0 +1,163 @@
+//! The command line of `cc-ci`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Tests Co-op Cloud recipes for real: deploys, upgrades, checks, removes, and proves that nothing is left.
+#[derive(Debug, Parser)]
+#[command(name = "cc-ci", version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a recipe once: deploy its last release, upgrade it to a commit, check, remove, prove.
+    ///
+    /// Exit status: 0 good, 1 the recipe is red, 2 our fault, 3 refused, 64 bad argument, 142 deadline, 143 cancelled.
+    Run(RunArgs),
+    /// Print what a run with the same arguments would do and why; touches nothing on the swarm.
+    Plan(PlanArgs),
+    /// Show a run: tiers, checks, evidence of the teardown, the line that repeats it.
+    Show(ShowArgs),
+    /// List runs, newest first.
+    Runs(RunsArgs),
+    /// The hands of a test inside a run: reach this run's containers and nothing else.
+    App(AppArgs),
+}
+
+/// What to test. Each option can also come from the environment, as Drone hands its parameters.
+#[derive(Debug, Args)]
+pub struct RequestArgs {
+    /// Name of the recipe.
+    #[arg(long, env = "RECIPE", hide_env_values = true, value_name = "NAME")]
+    pub recipe: Option<String>,
+    /// Where to clone it from: an http(s) address or a path.
+    #[arg(long, env = "SRC", hide_env_values = true, value_name = "GIT")]
+    pub src: Option<String>,
+    /// Commit, branch or tag under test [default: the tip of the default branch].
+    #[arg(long = "ref", env = "REF", hide_env_values = true, value_name = "SHA")]
+    pub reference: Option<String>,
+    /// Number of the pull request, 0 for none.
+    #[arg(long, env = "PR", hide_env_values = true, value_name = "N")]
+    pub pr: Option<String>,
+    /// Tiers to run, separated by commas: lint, install, upgrade, backup, restore, custom [default: all].
+    #[arg(long, env = "STAGES", hide_env_values = true, value_name = "A,B")]
+    pub tiers: Option<String>,
+    /// Release to upgrade from [default: the newest older one].
+    #[arg(long, env = "VERSION", hide_env_values = true, value_name = "VERSION")]
+    pub from: Option<String>,
+    /// Who deploys.
+    #[arg(long, value_enum, value_name = "WHO")]
+    pub deployer: Option<DeployerArg>,
+    /// How checks reach the app: through the proxy or straight to its task.
+    #[arg(long, value_enum, value_name = "WAY")]
+    pub via: Option<ViaArg>,
+}
+
+/// Who deploys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeployerArg {
+    /// abra where this host's conformance record allows it, else native.
+    Auto,
+    /// The CLI that operators use.
+    Abra,
+    /// The steps of abra done on the swarm; needs nothing but Docker.
+    Native,
+}
+
+/// How checks reach the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ViaArg {
+    /// Through the proxy where the host has one, else direct.
+    Auto,
+    /// Through the proxy, with TLS.
+    Proxy,
+    /// Straight to the app's task.
+    Direct,
+}
+
+/// `cc-ci run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What to test.
+    #[command(flatten)]
+    pub request: RequestArgs,
+    /// End the run, through its teardown, when the calling process dies.
+    #[arg(long)]
+    pub bound_to_parent: bool,
+    /// Print the result as JSON on standard output; progress goes to standard error.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cc-ci plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// What to test.
+    #[command(flatten)]
+    pub request: RequestArgs,
+    /// Print the plan as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cc-ci show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Id of the run [default: the newest].
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Print the stored result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cc-ci runs`.
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    /// Only runs of this recipe.
+    #[arg(long, value_name = "NAME")]
+    pub recipe: Option<String>,
+    /// How many.
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub limit: usize,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cc-ci app`.
+#[derive(Debug, Args)]
+pub struct AppArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: AppVerb,
+    /// Socket of the run [set for every test].
+    #[arg(long, env = "CCCI_APP_SOCKET", hide_env_values = true, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+/// The hands.
+#[derive(Debug, Subcommand)]
+pub enum AppVerb {
+    /// Run a command in a service's container; its exit code passes through, 125 when the channel failed.
+    Exec {
+        /// The service.
+        service: String,
+        /// The command, after `--`.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Print the last log lines of a service.
+    Logs {
+        /// The service.
+        service: String,
+    },
+    /// Print the app's environment.
+    Env,
+}

@@ -1,0 +1,122 @@
+//! A run's result for people: the table of tiers, what failed, the evidence, the replay line.
+
+use cc_ci_model::inventory::Kind;
+use cc_ci_model::outcome::{Status, VerdictWord};
+use cc_ci_model::plan::Decision;
+use cc_ci_model::result::{RunResult, RunState, Teardown};
+use cc_ci_process::printer::{Cell, Printer, Style, Table};
+
+/// The style of a status.
+fn style(status: Status) -> Style {
+    match status {
+        Status::Pass => Style::Ok,
+        Status::Fail => Style::Fail,
+        Status::NotApplicable => Style::Dim,
+        Status::Unverified => Style::Warn,
+    }
+}
+
+/// Prints a whole result.
+pub fn print_result(printer: &mut Printer, result: &RunResult) {
+    let request = &result.request;
+    let commit = request.reference.as_ref().map_or("?", |commit| commit.short());
+    let base = result.base.as_ref().map_or(String::new(), |base| format!("{} → ", base.version));
+    printer.line("");
+    let title = format!("{}  {base}{commit}", request.recipe);
+    let title = printer.style(Style::Strong, &title);
+    printer.line(&format!("{title}  run {}", result.run.id));
+    printer.line("");
+    let mut table = Table::new(["tier", "status", "seconds", "checks", ""]);
+    for tier in &result.tiers {
+        let passed = tier.checks.iter().filter(|check| check.status == Status::Pass).count();
+        table.row([
+            tier.name.word().into(),
+            Cell::styled(style(tier.status), tier.status.word()),
+            format!("{:7.1}", tier.seconds).into(),
+            format!("{passed}/{}", tier.checks.len()).into(),
+            tier.reason.clone().into(),
+        ]);
+    }
+    for planned in result.plan.iter().filter(|planned| planned.decision != Decision::Run) {
+        let (word, reason) = match planned.decision {
+            Decision::NotApplicable => ("not applicable", &planned.reason),
+            Decision::NotPlanned | Decision::Run => ("not planned", &planned.reason),
+        };
+        table.row([
+            planned.tier.word().into(),
+            Cell::styled(Style::Dim, word),
+            "".into(),
+            "".into(),
+            Cell::styled(Style::Dim, reason.clone()),
+        ]);
+    }
+    printer.table(&table);
+    for tier in &result.tiers {
+        for check in tier.checks.iter().filter(|check| check.status != Status::Pass) {
+            let sign = printer.style(style(check.status), check.status.word());
+            printer.line(&format!("\n{sign} in {}: {}", tier.name, check.name));
+            printer.line(&format!("  {}", check.message));
+            if let Some(log) = &check.log {
+                printer.line(&format!("  see {log} in the run's folder"));
+            }
+        }
+    }
+    printer.line("");
+    print_verdict(printer, result);
+    if let Some(teardown) = &result.teardown {
+        print_evidence(printer, teardown);
+    }
+    for (label, lines) in
+        [("limits", &result.limits), ("customisation", &result.customisation), ("retries", &result.retries)]
+    {
+        for line in lines {
+            printer.line(&format!("{label:<10}{line}"));
+        }
+    }
+    printer.line(&format!("replay    {}", result.replay));
+}
+
+fn print_verdict(printer: &mut Printer, result: &RunResult) {
+    let (word, style) = match (result.verdict, result.run.state) {
+        (Some(VerdictWord::Pass), _) => ("pass", Style::Ok),
+        (Some(VerdictWord::Fail), _) => ("fail", Style::Fail),
+        (Some(VerdictWord::Trouble), _) => ("trouble (not the recipe's fault)", Style::Warn),
+        (Some(VerdictWord::Refused), _) => ("refused", Style::Warn),
+        (Some(VerdictWord::Cancelled), _) => ("cancelled", Style::Warn),
+        (None, RunState::Running) => ("running", Style::Dim),
+        (None, RunState::Interrupted | RunState::Finished) => ("interrupted", Style::Warn),
+    };
+    let word = printer.style(style, word);
+    printer.line(&format!("verdict   {word}, level {} of 5 ({})", result.level, result.level_reason));
+    if let Some(trouble) = &result.trouble {
+        printer.line(&format!("trouble   in {}: {}", trouble.place, trouble.what));
+    }
+}
+
+/// Prints what teardown proves, in one line per question.
+fn print_evidence(printer: &mut Printer, teardown: &Teardown) {
+    let evidence = &teardown.evidence;
+    let list = |counts: &std::collections::BTreeMap<Kind, usize>| {
+        let total: usize = counts.values().sum();
+        let kinds: Vec<String> =
+            counts.iter().map(|(kind, count)| format!("{count} {}", kind.word())).collect();
+        if kinds.is_empty() { "0".to_owned() } else { format!("{total} ({})", kinds.join(", ")) }
+    };
+    let left = if evidence.left.is_empty() { "0".to_owned() } else { evidence.left.join(", ") };
+    let (created, removed) = (list(&evidence.created), list(&evidence.removed));
+    printer.line(&format!("created   {created}"));
+    printer.line(&format!("removed   {removed}"));
+    let mark = if evidence.left.is_empty() { Style::Ok } else { Style::Fail };
+    let left = printer.style(mark, &left);
+    printer.line(&format!("left      {left}"));
+    let changed = if evidence.witness_changed.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", evidence.witness_changed.join(", "))
+    };
+    printer.line(&format!(
+        "witness   {}{changed}; objects of others changed: {}",
+        teardown.witness.word(),
+        evidence.others_changed
+    ));
+}

@@ -1,0 +1,73 @@
+//! The verbs: each takes its arguments and returns an exit status.
+
+mod app;
+mod console;
+mod history;
+mod plan;
+mod run;
+mod setup;
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+use cc_ci_process::exit::ExitStatus;
+use cc_ci_process::mask::Masker;
+use cc_ci_process::printer::{Printer, Style};
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+/// Parses the command line, carries the verb out and prints what went wrong, once, on one line.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
+    let masker = Masker::new();
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, &masker),
+    };
+    match carry_out(cli, &masker) {
+        Ok(status) => status,
+        Err(error) => {
+            let mut printer = Printer::stderr(&masker);
+            let word = printer.style(Style::Fail, "cc-ci:");
+            printer.line(&format!("{word} {error:#}"));
+            status_of(&error)
+        }
+    }
+}
+
+fn carry_out(cli: Cli, masker: &Masker) -> Result<ExitStatus> {
+    cc_ci_process::logging::start(masker)?;
+    match cli.command {
+        Command::Run(args) => run::run(args, masker),
+        Command::Plan(args) => plan::plan(args, masker),
+        Command::Show(args) => history::show(&args, masker),
+        Command::Runs(args) => history::runs(&args, masker),
+        Command::App(args) => app::app(args, masker),
+    }
+}
+
+/// A bad argument is 64, everything else that ends up here is ours.
+fn status_of(error: &anyhow::Error) -> ExitStatus {
+    if error.chain().any(|cause| cause.is::<BadArgument>()) { ExitStatus::Usage } else { ExitStatus::Trouble }
+}
+
+/// Marks an error as the caller's: exit 64.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BadArgument(String);
+
+/// clap's own messages: help and version are answers, everything else is a bad argument.
+fn usage(error: &clap::Error, masker: &Masker) -> ExitStatus {
+    let text = error.render();
+    let asked = matches!(
+        error.kind(),
+        clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion
+    );
+    let mut printer = if asked { Printer::stdout(masker) } else { Printer::stderr(masker) };
+    let text = match printer.colour() {
+        cc_ci_process::printer::Colour::Yes => text.ansi().to_string(),
+        cc_ci_process::printer::Colour::No => text.to_string(),
+    };
+    printer.line(text.trim_end());
+    if asked { ExitStatus::Good } else { ExitStatus::Usage }
+}

@@ -1,0 +1,62 @@
+//! `cc-ci run`: one whole run.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use cc_ci_harness::run::{Finished, run as run_story};
+use cc_ci_process::cancel::Cancellation;
+use cc_ci_process::exit::ExitStatus;
+use cc_ci_process::mask::Masker;
+use cc_ci_process::parent::ParentBond;
+use cc_ci_process::printer::{Printer, Style};
+
+use super::BadArgument;
+use super::console::Console;
+use super::setup::setup;
+use crate::args::RunArgs;
+use crate::table::print_result;
+
+pub(super) fn run(args: RunArgs, masker: &Masker) -> Result<ExitStatus> {
+    // The parent is noted before anything else, so that one that dies meanwhile is noticed.
+    let bond = ParentBond::note();
+    let setup = setup(args.request)?;
+    let cancellation = Cancellation::new();
+    let console = Arc::new(Console::new(masker, args.json));
+    let told = console.clone();
+    cancellation.on_later_causes(move |cause, _| {
+        use cc_ci_harness::report::{Line, Mark, Watcher};
+        let text = format!("{cause}: noted; the removal goes on under its own bound");
+        told.line(&Line { mark: Mark::Warn, depth: 0, text });
+    });
+    let _signals = if args.bound_to_parent {
+        cancellation.install_signals_with(bond)?
+    } else {
+        cancellation.install_signals()?
+    };
+    let _deadline = cancellation.with_deadline(setup.settings.limits.run.into())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("starting the run's threads")?;
+    let finished = runtime.block_on(run_story(setup, console.clone(), masker, &cancellation));
+    console.close();
+    let (result, conclusion) = match finished {
+        Finished::Result(result, conclusion) => (result, conclusion),
+        Finished::BadArgument(what) => return Err(BadArgument(what).into()),
+        Finished::NoResult(trouble) => anyhow::bail!("{}: {}", trouble.place, trouble.what),
+    };
+    let mut printer = Printer::stdout(masker);
+    if args.json {
+        printer.line(&serde_json::to_string_pretty(&result)?);
+    } else {
+        print_result(&mut printer, &result);
+        // Drone keeps the log, and the bridge may have nothing else of this machine.
+        if std::env::var_os(cc_ci_process::environment::DRONE_BUILD_NUMBER).is_some() {
+            let line = format!("cc-ci-result: {}", serde_json::to_string(&result)?);
+            printer.line(&printer.style(Style::Dim, &line));
+        }
+    }
+    printer.finish()?;
+    Ok(ExitStatus::from_code(i32::from(conclusion.exit_code())).unwrap_or(ExitStatus::Trouble))
+}

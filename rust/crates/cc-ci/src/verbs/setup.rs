@@ -1,0 +1,105 @@
+//! From command line, environment and settings file to what a run is given.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use cc_ci_harness::setup::Setup;
+use cc_ci_model::recipe_toml::RecipeToml;
+use cc_ci_model::request::{Receipt, Request, RequestText};
+use cc_ci_model::settings::{DeployerChoice, Settings, ViaChoice};
+use cc_ci_process::environment;
+use cc_ci_process::state::StatePaths;
+
+use super::BadArgument;
+use crate::args::{DeployerArg, RequestArgs, ViaArg};
+
+/// Where host settings lie unless `CCCI_SETTINGS` says otherwise.
+const SETTINGS: &str = "/etc/cc-ci/settings.toml";
+
+/// Reads everything a run or a plan needs to know.
+pub(super) fn setup(args: RequestArgs) -> Result<Setup> {
+    let settings = settings()?;
+    let (deployer, via) = (deployer(args.deployer, &settings), via(args.via, &settings));
+    let request = request(args).map_err(|error| BadArgument(error.to_string()))?;
+    let test_data = test_data(&settings).join(request.recipe.as_str());
+    let recipe_toml = recipe_toml(&test_data)?;
+    Ok(Setup { request, settings, recipe_toml, test_data, paths: StatePaths::from_environment(), deployer, via })
+}
+
+fn request(args: RequestArgs) -> Result<Request, cc_ci_model::request::RequestError> {
+    let text = RequestText {
+        recipe: args.recipe,
+        source: args.src,
+        reference: args.reference,
+        pr: args.pr,
+        tiers: args.tiers,
+        from: args.from,
+    };
+    text.parse(receipt())
+}
+
+/// Who asked, as the bridge hands it along; a run by hand has none of it.
+fn receipt() -> Receipt {
+    let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Receipt {
+        by: text(environment::CCCI_BY),
+        right: text(environment::CCCI_RIGHT),
+        comment: text(environment::CCCI_COMMENT).and_then(|text| text.parse().ok()),
+        attempt: text(environment::CCCI_ATTEMPT).and_then(|text| text.parse().ok()),
+        at: text(environment::CCCI_AT),
+        build: text("DRONE_BUILD_NUMBER").and_then(|text| text.parse().ok()),
+    }
+}
+
+/// A missing default file means defaults; one that was named has to be there.
+fn settings() -> Result<Settings> {
+    let named = std::env::var_os(environment::CCCI_SETTINGS).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let path = named.clone().unwrap_or_else(|| PathBuf::from(SETTINGS));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Settings::parse(&path.to_string_lossy(), &text)?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(Settings::default()),
+        Err(error) => Err(error).with_context(|| format!("reading the host's settings {}", path.display())),
+    }
+}
+
+/// Folder of the per-recipe test data: as the settings say, else `recipes` beside the caller, else beside the program.
+fn test_data(settings: &Settings) -> PathBuf {
+    if let Some(folder) = &settings.recipes {
+        return folder.clone();
+    }
+    let beside = std::env::current_exe().ok().and_then(|exe| {
+        exe.ancestors().map(|folder| folder.join("share/cc-ci/recipes")).find(|folder| folder.is_dir())
+    });
+    match std::env::current_dir() {
+        Ok(here) if here.join("recipes").is_dir() => here.join("recipes"),
+        _ => beside.unwrap_or_else(|| PathBuf::from("recipes")),
+    }
+}
+
+/// Always our copy, never the pull request's. A recipe without data gets the generic floor.
+fn recipe_toml(folder: &Path) -> Result<RecipeToml> {
+    let path = folder.join("recipe.toml");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(RecipeToml::parse(&path.to_string_lossy(), &text)?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(RecipeToml::absent()),
+        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
+}
+
+fn deployer(asked: Option<DeployerArg>, settings: &Settings) -> DeployerChoice {
+    match asked {
+        None => settings.deployer,
+        Some(DeployerArg::Auto) => DeployerChoice::Auto,
+        Some(DeployerArg::Abra) => DeployerChoice::Abra,
+        Some(DeployerArg::Native) => DeployerChoice::Native,
+    }
+}
+
+fn via(asked: Option<ViaArg>, settings: &Settings) -> ViaChoice {
+    match asked {
+        None => settings.via,
+        Some(ViaArg::Auto) => ViaChoice::Auto,
+        Some(ViaArg::Proxy) => ViaChoice::Proxy,
+        Some(ViaArg::Direct) => ViaChoice::Direct,
+    }
+}
