@@ -18,6 +18,11 @@ use crate::spec::template_of;
 /// How often a running container is looked for.
 const INTERVAL: Duration = Duration::from_millis(300);
 
+/// Exit codes of a command that was killed (KILL, TERM), or whose engine was (255).
+const KILLED: [i64; 3] = [137, 143, 255];
+/// How long after such an end the container is watched.
+const ENDS_SOON: Waiting = Waiting { deadline: Duration::from_secs(2), interval: Duration::from_millis(100) };
+
 /// Why a command has no result. A command that ran and failed has one: its exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
@@ -238,18 +243,34 @@ async fn finish(
         Err(error) if error.is_missing() => return Ok(None),
         Err(error) => return Err(error),
     };
-    // A command killed together with its container has an exit code too (137), which is not its own.
-    let state = match docker.api().inspect_container(&container, None).await.attempt(attempt) {
-        Ok(found) => found.state.and_then(|state| state.running).unwrap_or_default(),
-        Err(error) if error.is_missing() => false,
-        Err(error) => return Err(error),
-    };
-    match inspected.exit_code {
-        Some(code) if state || code == 0 => {
-            output.code = code;
-            Ok(Some(output))
+    let Some(code) = inspected.exit_code else { return Ok(None) };
+    if KILLED.contains(&code) && ends_soon(docker, &container).await? {
+        return Ok(None);
+    }
+    output.code = code;
+    Ok(Some(output))
+}
+
+/// Whether the container is gone, or goes within a moment: a command that was killed together with its container
+/// ends first, and its exit code is not its own.
+async fn ends_soon(docker: &Docker, container: &str) -> Result<bool, DockerError> {
+    let never = Cancellation::new();
+    let sentence = format!("waiting for container {container} to end");
+    let ended = wait_for(&sentence, ENDS_SOON, None, &never, || async {
+        match docker.api().inspect_container(container, None).await.attempt(|| sentence.clone()) {
+            Ok(found) if found.state.as_ref().and_then(|state| state.running) == Some(true) => {
+                Ok(Look::NotYet("it runs".to_owned()))
+            }
+            Ok(_) => Ok(Look::There(())),
+            Err(error) if error.is_missing() => Ok(Look::There(())),
+            Err(error) => Err(error),
         }
-        Some(_) | None => Ok(None),
+    })
+    .await;
+    match ended {
+        Ok(()) => Ok(true),
+        Err(WaitError::TimedOut { .. } | WaitError::Cancelled { .. }) => Ok(false),
+        Err(WaitError::Failed { reason, .. }) => Err(reason),
     }
 }
 

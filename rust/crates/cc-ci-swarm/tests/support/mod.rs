@@ -90,6 +90,11 @@ impl TestRun {
         self.engine.docker().args(words).run().unwrap().trim().to_owned()
     }
 
+    /// A secret without labels, as an operator's tool makes it.
+    pub(crate) fn add_secret(&self, name: &str) {
+        self.engine.docker().args(["secret", "create", name, "-"]).input("hidden").run().unwrap();
+    }
+
     pub(crate) async fn tear_down(&self) -> Removed {
         let bound = Duration::from_secs(60);
         teardown(&self.docker, &self.stack, &self.lock, bound, &self.never, |_| {}).await.unwrap()
