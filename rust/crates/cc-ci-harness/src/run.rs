@@ -89,6 +89,7 @@ fn begin(
     watcher: Arc<dyn Watcher>,
     masker: &Masker,
 ) -> Result<Reporter, String> {
+    setup.paths.create().map_err(|error| error.to_string())?;
     folder.create().map_err(|error| {
         format!("making the run's folder {}: {error}; set CCCI_STATE_DIR to a folder you may write to", folder.root().display())
     })?;

@@ -1,5 +1,6 @@
 //! Where the programs of this host keep what they share: run folders, records, locks.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::environment;
@@ -35,6 +36,38 @@ impl StatePaths {
         });
         Self { state, runs, locks }
     }
+}
+
+impl StatePaths {
+    /// Makes the folders that are missing. The folder of locks belongs to everybody of the server's group, so files made in it do too.
+    ///
+    /// # Errors
+    /// The first folder that cannot be made, with its path.
+    pub fn create(&self) -> Result<(), StateError> {
+        let make = |path: &Path, mode: u32| {
+            if path.is_dir() {
+                return Ok(());
+            }
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(mode)
+                .create(path)
+                .map_err(|reason| StateError { path: path.to_owned(), reason })
+        };
+        make(&self.state, 0o755)?;
+        make(&self.runs, 0o755)?;
+        make(&self.locks, 0o2775)
+    }
+}
+
+/// A folder of the host's state that cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("making {}: {reason}; give a folder you may write to with CCCI_STATE_DIR and CCCI_APP_LOCK_DIR", path.display())]
+pub struct StateError {
+    /// The folder.
+    pub path: PathBuf,
+    /// What the kernel said.
+    pub reason: std::io::Error,
 }
 
 fn user_state(variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
