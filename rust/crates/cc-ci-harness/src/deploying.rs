@@ -93,7 +93,11 @@ impl Deploying<'_> {
                 };
                 tier.passed("deploy converges", since, message);
                 if settled.is_engine_restarted {
-                    self.reporter.update(|result| result.retries.push("the engine restarted while a deploy was watched; it was watched anew".to_owned()));
+                    self.reporter.update(|result| {
+                        result.retries.push(
+                            "the engine restarted while a deploy was watched; it was watched anew".to_owned(),
+                        )
+                    });
                 }
                 Ok(DeployedSide { deployed, settled })
             }
@@ -123,7 +127,9 @@ impl Deploying<'_> {
             Err(PullError::Cancelled { .. }) => return Err(TierStop::Cancelled),
             Err(error) if error.is_recipes_fault() => {
                 let place = named.iter().find(|(_, image, _)| error.to_string().contains(image.as_str()));
-                let place = place.map_or(String::new(), |(service, _, position)| format!(" ({position}, service {service})"));
+                let place = place.map_or(String::new(), |(service, _, position)| {
+                    format!(" ({position}, service {service})")
+                });
                 return Err(tier.failed("images are there", since, format!("{error}{place}")));
             }
             Err(error) => {
@@ -135,7 +141,8 @@ impl Deploying<'_> {
         tier.passed("images are there", since, format!("{} images, {fresh} pulled", pulled.len()));
         self.reporter.update(|result| {
             for (service, name, _) in &named {
-                let digest = pulled.iter().find(|image| image.image == *name).and_then(|image| image.digest.clone());
+                let digest =
+                    pulled.iter().find(|image| image.image == *name).and_then(|image| image.digest.clone());
                 let (service, side, name) = (service.to_string(), side.word().to_owned(), name.clone());
                 result.images.push(Image { service, side, name, digest });
             }
@@ -169,7 +176,12 @@ fn sent(app: &App, rendered: &Rendered, deployed: &Deployed) -> BTreeMap<String,
         if service == "app" {
             labels.insert(format!("coop-cloud.{}.chaos-version", app.stack), deployed.chaos_version.clone());
         }
-        let image = rendered.compose.images().into_iter().find(|(name, ..)| name == service).map(|(_, image, _)| image);
+        let image = rendered
+            .compose
+            .images()
+            .into_iter()
+            .find(|(name, ..)| name == service)
+            .map(|(_, image, _)| image);
         (format!("{}_{service}", app.stack), Sent { labels, image })
     });
     services.collect()

@@ -45,7 +45,11 @@ pub async fn keep(docker: &Docker, stack: &StackName, tier: Tier, reporter: &Rep
             for container in ours.of_kind(cc_ci_model::inventory::Kind::Container) {
                 let lines = docker.log_tail(&container.id, LOG_LINES).await.unwrap_or_default();
                 if !lines.is_empty() {
-                    let name: String = container.name.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+                    let name: String = container
+                        .name
+                        .chars()
+                        .filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
+                        .collect();
                     save(&format!("{name}.log"), &lines.join("\n"));
                 }
             }

@@ -31,12 +31,32 @@ impl<'a> Examiner<'a> {
     ) -> Result<Self, std::io::Error> {
         Ok(Self { host, lock })
     }
-    pub async fn attach(&mut self, _t: &mut TierRun, _a: &App, _r: &Rendered, _s: &Settled) -> Result<(), TierStop> { Ok(()) }
-    pub async fn serving(&mut self, _t: &mut TierRun) -> Result<(), TierStop> { Ok(()) }
-    pub async fn checks(&mut self, _t: &mut TierRun, _a: &App) -> Result<(), TierStop> { Ok(()) }
-    pub async fn plant(&mut self, _t: &mut TierRun, _a: &App, _r: &Rendered) -> Result<(), TierStop> { Ok(()) }
-    pub async fn expect(&mut self, _t: &mut TierRun, _a: &App) -> Result<(), TierStop> { Ok(()) }
+    pub async fn attach(
+        &mut self,
+        _t: &mut TierRun,
+        _a: &App,
+        _r: &Rendered,
+        _s: &Settled,
+    ) -> Result<(), TierStop> {
+        Ok(())
+    }
+    pub async fn serving(&mut self, _t: &mut TierRun) -> Result<(), TierStop> {
+        Ok(())
+    }
+    pub async fn checks(&mut self, _t: &mut TierRun, _a: &App) -> Result<(), TierStop> {
+        Ok(())
+    }
+    pub async fn plant(&mut self, _t: &mut TierRun, _a: &App, _r: &Rendered) -> Result<(), TierStop> {
+        Ok(())
+    }
+    pub async fn expect(&mut self, _t: &mut TierRun, _a: &App) -> Result<(), TierStop> {
+        Ok(())
+    }
     pub async fn close(self) {}
-    pub fn docker(&self) -> &cc_ci_swarm::docker::Docker { &self.host.docker }
-    pub fn lock(&self) -> &HeldLock { self.lock }
+    pub fn docker(&self) -> &cc_ci_swarm::docker::Docker {
+        &self.host.docker
+    }
+    pub fn lock(&self) -> &HeldLock {
+        self.lock
+    }
 }

@@ -103,7 +103,8 @@ pub async fn remove(
             problems.push(error.to_string());
         }
     }
-    let clean = removal.left.is_empty() && removal.witness_changed.is_empty() && removal.left_by_recipe.is_empty();
+    let clean =
+        removal.left.is_empty() && removal.witness_changed.is_empty() && removal.left_by_recipe.is_empty();
     let reason = if clean && problems.is_empty() {
         String::new()
     } else {
@@ -144,7 +145,8 @@ pub fn conclude_run(
         deploys: (deploys.counted, deploys.expected),
     };
     let conclusion = conclude(tiers, ending, &after);
-    let statuses: Vec<(Tier, Status)> = tiers.iter().map(|(tier, outcome)| (*tier, outcome.status())).collect();
+    let statuses: Vec<(Tier, Status)> =
+        tiers.iter().map(|(tier, outcome)| (*tier, outcome.status())).collect();
     let reached = level(&statuses);
     reporter.update(|result| {
         result.run.state = RunState::Finished;

@@ -113,7 +113,16 @@ mod tests {
         let two = RunFolder::of(runs, &RunId::parse("20260102T030405-1a2b3d").unwrap());
         let recipe = cc_ci_model::names::Recipe::parse("x").unwrap();
         let paths = |folder: &RunFolder| {
-            [folder.result(), folder.events(), folder.log(), folder.tier(Tier::Install), folder.abra(), folder.recipe(&recipe), folder.state(), folder.home()]
+            [
+                folder.result(),
+                folder.events(),
+                folder.log(),
+                folder.tier(Tier::Install),
+                folder.abra(),
+                folder.recipe(&recipe),
+                folder.state(),
+                folder.home(),
+            ]
         };
         for (left, right) in paths(&one).iter().zip(paths(&two).iter()) {
             assert!(left.starts_with("/runs/20260102T030405-1a2b3c"));

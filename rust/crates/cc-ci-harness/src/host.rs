@@ -32,30 +32,52 @@ const VERSION_LIMIT: Duration = Duration::from_secs(20);
 /// [`Trouble`] names what is missing and the command that mends it.
 pub async fn inspect(programs: &Programs, helper_image: &str) -> Result<Host, Trouble> {
     let unfit = |what: String| Trouble { what, place: "host".to_owned(), retry: false };
-    let gone = |error: DockerError| Trouble { what: error.to_string(), place: "host".to_owned(), retry: true };
+    let gone =
+        |error: DockerError| Trouble { what: error.to_string(), place: "host".to_owned(), retry: true };
     let docker = Docker::connect(None).await.map_err(gone)?;
     let info = docker.info().await.map_err(gone)?;
     if info.swarm_node.is_none() {
-        return Err(unfit("this engine is no manager of a swarm: run `docker swarm init --advertise-addr 127.0.0.1` first".to_owned()));
+        return Err(unfit(
+            "this engine is no manager of a swarm: run `docker swarm init --advertise-addr 127.0.0.1` first"
+                .to_owned(),
+        ));
     }
     let network = docker.api().inspect_network(PROXY_NETWORK, None).await;
     match network {
         Ok(network) if network.driver.as_deref() == Some("overlay") => {}
         Ok(network) => {
             let driver = network.driver.unwrap_or_default();
-            return Err(unfit(format!("the network {PROXY_NETWORK} has driver {driver}, recipes need an overlay: remove it and run `docker network create -d overlay {PROXY_NETWORK}`")));
+            return Err(unfit(format!(
+                "the network {PROXY_NETWORK} has driver {driver}, recipes need an overlay: remove it and run `docker network create -d overlay {PROXY_NETWORK}`"
+            )));
         }
         Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
-            return Err(unfit(format!("there is no network {PROXY_NETWORK}: run `docker network create -d overlay {PROXY_NETWORK}`")));
+            return Err(unfit(format!(
+                "there is no network {PROXY_NETWORK}: run `docker network create -d overlay {PROXY_NETWORK}`"
+            )));
         }
-        Err(error) => return Err(Trouble { what: format!("looking for the network {PROXY_NETWORK}: {error}"), place: "host".to_owned(), retry: true }),
+        Err(error) => {
+            return Err(Trouble {
+                what: format!("looking for the network {PROXY_NETWORK}: {error}"),
+                place: "host".to_owned(),
+                retry: true,
+            });
+        }
     }
     match docker.api().inspect_image(helper_image).await {
         Ok(_) => {}
         Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
-            return Err(unfit(format!("the helper image {helper_image} is not on this engine: run `cargo xtask helper` to build and load it")));
+            return Err(unfit(format!(
+                "the helper image {helper_image} is not on this engine: run `cargo xtask helper` to build and load it"
+            )));
         }
-        Err(error) => return Err(Trouble { what: format!("looking for the helper image: {error}"), place: "host".to_owned(), retry: true }),
+        Err(error) => {
+            return Err(Trouble {
+                what: format!("looking for the helper image: {error}"),
+                place: "host".to_owned(),
+                retry: true,
+            });
+        }
     }
     let cli_version = version(programs, "docker", &["version", "--format", "{{.Client.Version}}"])
         .await

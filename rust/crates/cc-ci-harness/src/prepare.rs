@@ -59,7 +59,8 @@ pub async fn prepare(
 ) -> Result<Prepared, PrepareError> {
     let request = &setup.request;
     let Some(source) = &request.source else {
-        let what = format!("no source for {}: say where to clone it from with --src GIT or SRC", request.recipe);
+        let what =
+            format!("no source for {}: say where to clone it from with --src GIT or SRC", request.recipe);
         return Err(PrepareError::BadArgument(what));
     };
     let checkout = Checkout::clone_from(programs, source, folder, git_config).await?;

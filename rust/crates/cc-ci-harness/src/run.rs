@@ -47,12 +47,19 @@ pub enum Finished {
 }
 
 /// Runs a recipe once. Whatever happens after the first chapters, the run ends in its teardown and its result.
-pub async fn run(setup: Setup, watcher: Arc<dyn Watcher>, masker: &Masker, cancellation: &Cancellation) -> Finished {
+pub async fn run(
+    setup: Setup,
+    watcher: Arc<dyn Watcher>,
+    masker: &Masker,
+    cancellation: &Cancellation,
+) -> Finished {
     let id = stub::new_id();
     let folder = RunFolder::of(&setup.paths.runs, &id);
     let reporter = match begin(&setup, &id, &folder, watcher, masker) {
         Ok(reporter) => reporter,
-        Err(what) => return Finished::NoResult(Trouble { what, place: "run folder".to_owned(), retry: false }),
+        Err(what) => {
+            return Finished::NoResult(Trouble { what, place: "run folder".to_owned(), retry: false });
+        }
     };
     let mut story = Story::new(&setup, &id, reporter.clone(), cancellation);
     let ending = match story.tell().await {
@@ -91,7 +98,10 @@ fn begin(
 ) -> Result<Reporter, String> {
     setup.paths.create().map_err(|error| error.to_string())?;
     folder.create().map_err(|error| {
-        format!("making the run's folder {}: {error}; set CCCI_STATE_DIR to a folder you may write to", folder.root().display())
+        format!(
+            "making the run's folder {}: {error}; set CCCI_STATE_DIR to a folder you may write to",
+            folder.root().display()
+        )
     })?;
     let stub = stub::result(setup, id);
     Reporter::begin(folder.clone(), masker.clone(), watcher, stub).map_err(|error| error.to_string())
@@ -144,7 +154,16 @@ impl<'a> Story<'a> {
     fn new(setup: &'a Setup, id: &'a RunId, reporter: Reporter, cancellation: &'a Cancellation) -> Self {
         let folder = reporter.folder();
         let programs = Programs::new(&folder.home(), &folder.abra(), cancellation, reporter.masker());
-        Self { setup, id, reporter, cancellation, programs, planned: Vec::new(), outcomes: Vec::new(), hands: None }
+        Self {
+            setup,
+            id,
+            reporter,
+            cancellation,
+            programs,
+            planned: Vec::new(),
+            outcomes: Vec::new(),
+            hands: None,
+        }
     }
 
     /// The chapters in their order.
@@ -237,7 +256,15 @@ impl<'a> Story<'a> {
             Err(error) => return Err(self.before_deploy(Tier::Install, "recipe can be read", error)),
         };
         let state = self.reporter.folder().state();
-        Ok(App { run: self.id.clone(), recipe: recipe.clone(), domain: domain.clone(), stack: domain.stack(), checkout, env, state })
+        Ok(App {
+            run: self.id.clone(),
+            recipe: recipe.clone(),
+            domain: domain.clone(),
+            stack: domain.stack(),
+            checkout,
+            env,
+            state,
+        })
     }
 
     /// Both sides are read and judged before anything is deployed. `None`: a tier failed by the recipe's fault.
@@ -256,9 +283,13 @@ impl<'a> Story<'a> {
             match side::take(self.setup, app, Side::Head, &prepared.head).await {
                 Ok((rendered, _)) => match side::configs(app, &rendered) {
                     Ok(configs) => head_configs = Some(configs),
-                    Err(error) => return self.recipe_fault(head_tier, "compose of head is sound", error).map(|()| None),
+                    Err(error) => {
+                        return self.recipe_fault(head_tier, "compose of head is sound", error).map(|()| None);
+                    }
                 },
-                Err(error) => return self.recipe_fault(head_tier, "compose of head is sound", error).map(|()| None),
+                Err(error) => {
+                    return self.recipe_fault(head_tier, "compose of head is sound", error).map(|()| None);
+                }
             }
             app.env = env;
         }
@@ -267,9 +298,16 @@ impl<'a> Story<'a> {
             Err(error) => return self.recipe_fault(Tier::Install, "compose is sound", error).map(|()| None),
         };
         if let Some(head) = head_configs {
-            let base = side::configs(app, &rendered).map_err(|error| self.before_deploy(Tier::Install, "configs can be read", error))?;
+            let base = side::configs(app, &rendered)
+                .map_err(|error| self.before_deploy(Tier::Install, "configs can be read", error))?;
             if let Some(drift) = side::drift(&base, &head) {
-                return self.recipe_fault(Tier::Upgrade, "changed configs have a new version", DeployError::Recipe(drift)).map(|()| None);
+                return self
+                    .recipe_fault(
+                        Tier::Upgrade,
+                        "changed configs have a new version",
+                        DeployError::Recipe(drift),
+                    )
+                    .map(|()| None);
             }
         }
         Ok(Some((first_side, rendered)))
@@ -312,12 +350,11 @@ impl<'a> Story<'a> {
         let paths = &self.setup.paths;
         let limit: Duration = self.setup.settings.limits.lock_wait.into();
         let reporter = self.reporter.clone();
-        let lock = HeldLock::acquire(&paths.locks, domain, self.id, limit, self.cancellation, |news| {
-            match news {
+        let lock =
+            HeldLock::acquire(&paths.locks, domain, self.id, limit, self.cancellation, |news| match news {
                 cc_ci_swarm::lock::LockNews::Waiting(_) => reporter.note(format!("{domain}: {news}")),
                 cc_ci_swarm::lock::LockNews::Acquired => reporter.log(&format!("{domain}: {news}")),
-            }
-        });
+            });
         let lock = lock.await.map_err(|error| trouble("lock", error, true))?;
         let inventory = survey(&host.docker).await.map_err(|error| trouble("survey", error, true))?;
         let old = inventory.of_stack(&app.stack);
@@ -361,15 +398,32 @@ impl<'a> Story<'a> {
         hands: &Hands,
     ) -> Result<(), Stop> {
         let docker = &hands.host.docker;
-        let deployer = NativeDeployer::new(self.programs.clone(), &hands.host.cli_version, hands.host.has_ipvs());
+        let deployer =
+            NativeDeployer::new(self.programs.clone(), &hands.host.cli_version, hands.host.has_ipvs());
         let own = self.setup.settings.limits.for_recipe(&self.setup.recipe_toml.app.timeouts);
         let limits = ConvergenceLimits { time: own.deploy.into(), ..ConvergenceLimits::default() };
         let given = BTreeMap::new();
         let reporter = self.reporter.clone();
-        let deploying = Deploying { docker, deployer: &deployer, lock: &hands.lock, cancellation: self.cancellation, reporter: &reporter, limits, given_secrets: &given };
-        let mut examiner = Examiner::new(self.setup, &hands.host, &hands.lock, self.cancellation, &reporter, app, own.http.into())
-            .await
-            .map_err(|error| trouble("door", error, true))?;
+        let deploying = Deploying {
+            docker,
+            deployer: &deployer,
+            lock: &hands.lock,
+            cancellation: self.cancellation,
+            reporter: &reporter,
+            limits,
+            given_secrets: &given,
+        };
+        let mut examiner = Examiner::new(
+            self.setup,
+            &hands.host,
+            &hands.lock,
+            self.cancellation,
+            &reporter,
+            app,
+            own.http.into(),
+        )
+        .await
+        .map_err(|error| trouble("door", error, true))?;
 
         // Install: the deploy is counted only while the lock is held.
         let mut tier = TierRun::begin(Tier::Install, &reporter);
@@ -415,14 +469,18 @@ impl<'a> Story<'a> {
         };
         if !added.is_empty() {
             self.reporter.update(|result| {
-                result.customisation.push(format!("new secrets of head were added to the .env: {}", added.join(", ")));
+                result
+                    .customisation
+                    .push(format!("new secrets of head were added to the .env: {}", added.join(", ")));
             });
         }
         let docker = deploying.docker;
         let objects = standing::lasting(docker, app).await?;
         let side = deploying.deploy(tier, app, &head, Side::Head, &prepared.head).await?;
         let since = Instant::now();
-        let labels = snapshot::service_labels(docker, &app.stack, "app").await.map_err(|error| standing::ours(&error))?;
+        let labels = snapshot::service_labels(docker, &app.stack, "app")
+            .await
+            .map_err(|error| standing::ours(&error))?;
         let label = labels.get(&format!("coop-cloud.{}.chaos-version", app.stack));
         match proves_head(label.map(String::as_str), &prepared.head) {
             Ok(()) => tier.passed("head is what runs", since, side.deployed.chaos_version.clone()),
@@ -439,7 +497,13 @@ impl<'a> Story<'a> {
     }
 
     /// A tier's end: into the outcomes, and with logs kept where it failed. Trouble, refusal and cancel end the story.
-    async fn end_tier(&mut self, tier: TierRun, stop: Option<TierStop>, app: &App, hands: &Hands) -> Result<(), Stop> {
+    async fn end_tier(
+        &mut self,
+        tier: TierRun,
+        stop: Option<TierStop>,
+        app: &App,
+        hands: &Hands,
+    ) -> Result<(), Stop> {
         let name = tier.tier();
         if stop.is_some() || tier.has_failed() {
             crate::evidence::keep(&hands.host.docker, &app.stack, name, &self.reporter).await;
@@ -500,9 +564,14 @@ impl<'a> Story<'a> {
 
     /// Tiers whose turn never came. After a failed tier that is no riddle: they are not counted against anybody.
     fn report_missing(&mut self, ending: &Ending) {
-        let failed = self.outcomes.iter().find(|(_, outcome)| *outcome == TierOutcome::Fail).map(|(tier, _)| *tier);
-        let missing: Vec<Tier> =
-            self.planned.iter().copied().filter(|tier| self.outcomes.iter().all(|(done, _)| done != tier)).collect();
+        let failed =
+            self.outcomes.iter().find(|(_, outcome)| *outcome == TierOutcome::Fail).map(|(tier, _)| *tier);
+        let missing: Vec<Tier> = self
+            .planned
+            .iter()
+            .copied()
+            .filter(|tier| self.outcomes.iter().all(|(done, _)| done != tier))
+            .collect();
         for tier in missing {
             let reason = match (failed, ending) {
                 (Some(failed), _) => format!("not reached, since {failed} failed"),

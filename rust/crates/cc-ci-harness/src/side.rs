@@ -65,10 +65,18 @@ fn lay_overlay(setup: &Setup, app: &mut App) -> Result<(), DeployError> {
     let text = match std::fs::read_to_string(&ours) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return if tracked { Ok(app.env.add_compose_file(OVERLAY)?) } else { Ok(app.env.remove_compose_file(OVERLAY)?) };
+            return if tracked {
+                Ok(app.env.add_compose_file(OVERLAY)?)
+            } else {
+                Ok(app.env.remove_compose_file(OVERLAY)?)
+            };
         }
         Err(error) => {
-            return Err(cc_ci_swarm::checkout::CheckoutError::File { what: format!("reading {}", ours.display()), error }.into());
+            return Err(cc_ci_swarm::checkout::CheckoutError::File {
+                what: format!("reading {}", ours.display()),
+                error,
+            }
+            .into());
         }
     };
     if !tracked {

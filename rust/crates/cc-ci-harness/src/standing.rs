@@ -60,7 +60,12 @@ pub async fn kept(docker: &Docker, tier: &mut TierRun, app: &App, before: &Lasti
 ///
 /// # Errors
 /// The tier fails, naming service and both images.
-pub fn images_are_heads(tier: &mut TierRun, app: &App, head: &Rendered, settled: &Settled) -> Result<(), TierStop> {
+pub fn images_are_heads(
+    tier: &mut TierRun,
+    app: &App,
+    head: &Rendered,
+    settled: &Settled,
+) -> Result<(), TierStop> {
     let since = Instant::now();
     let images = head.compose.images();
     for (service, wanted, at) in &images {

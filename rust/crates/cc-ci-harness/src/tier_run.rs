@@ -69,13 +69,16 @@ impl TierRun {
     /// Ends the tier: pass only if nothing failed and at least one check really passed.
     pub fn end(self, stop: Option<&TierStop>) -> TierOutcome {
         let passed = self.checks.iter().filter(|check| check.status == Status::Pass).count();
-        let failed: Vec<&CheckReport> = self.checks.iter().filter(|check| check.status == Status::Fail).collect();
+        let failed: Vec<&CheckReport> =
+            self.checks.iter().filter(|check| check.status == Status::Fail).collect();
         let unsure = self.checks.iter().any(|check| check.status == Status::Unverified);
         let (outcome, reason) = match stop {
             Some(TierStop::Trouble(trouble)) => {
                 (TierOutcome::Unverified(Unjudged::CouldNotRun), trouble.what.clone())
             }
-            Some(TierStop::Refused(reason)) => (TierOutcome::Unverified(Unjudged::CouldNotRun), reason.clone()),
+            Some(TierStop::Refused(reason)) => {
+                (TierOutcome::Unverified(Unjudged::CouldNotRun), reason.clone())
+            }
             Some(TierStop::Cancelled) => {
                 (TierOutcome::Unverified(Unjudged::NotReached), "the run was stopped".to_owned())
             }

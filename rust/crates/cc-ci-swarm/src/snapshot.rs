@@ -21,7 +21,8 @@ fn of_stack(stack: &StackName) -> std::collections::HashMap<String, Vec<String>>
 pub async fn services(docker: &Docker, stack: &StackName) -> Result<BTreeMap<String, Service>, DockerError> {
     let options = ListServicesOptions { filters: Some(of_stack(stack)), ..ListServicesOptions::default() };
     let listed = docker.api().list_services(Some(options)).await;
-    let listed = listed.map_err(|error| DockerError::of(format!("listing the services of {stack}"), error))?;
+    let listed =
+        listed.map_err(|error| DockerError::of(format!("listing the services of {stack}"), error))?;
     let named = listed.into_iter().filter_map(|service| {
         let name = service.spec.as_ref()?.name.clone()?;
         Some((name, service))
@@ -39,7 +40,8 @@ pub async fn service_labels(
     service: &str,
 ) -> Result<BTreeMap<String, String>, DockerError> {
     let services = services(docker, stack).await?;
-    let labels = services.get(&format!("{stack}_{service}")).and_then(|found| found.spec.as_ref()?.labels.clone());
+    let labels =
+        services.get(&format!("{stack}_{service}")).and_then(|found| found.spec.as_ref()?.labels.clone());
     Ok(labels.unwrap_or_default().into_iter().collect())
 }
 
@@ -73,14 +75,16 @@ pub async fn task_table(docker: &Docker, stack: &StackName) -> Result<String, Do
         .collect();
     let options = ListTasksOptions { filters: Some(of_stack(stack)) };
     let listed = docker.api().list_tasks(Some(options)).await;
-    let mut tasks = listed.map_err(|error| DockerError::of(format!("listing the tasks of {stack}"), error))?;
+    let mut tasks =
+        listed.map_err(|error| DockerError::of(format!("listing the tasks of {stack}"), error))?;
     tasks.sort_by(|left, right| right.created_at.cmp(&left.created_at));
     let mut table = String::from("SERVICE  DESIRED  STATE  SINCE  ERROR\n");
     for task in tasks {
         let status = task.status.unwrap_or_default();
         let state = status.state.map(|state| state.to_string()).unwrap_or_default();
         let desired = task.desired_state.map(|state| state.to_string()).unwrap_or_default();
-        let service = task.service_id.and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| "(gone)".to_owned());
+        let service =
+            task.service_id.and_then(|id| names.get(&id).cloned()).unwrap_or_else(|| "(gone)".to_owned());
         let (since, error) = (status.timestamp.unwrap_or_default(), status.err.unwrap_or_default());
         table.push_str(&format!("{service}  {desired}  {state}  {since}  {error}\n"));
     }

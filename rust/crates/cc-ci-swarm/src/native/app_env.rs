@@ -69,7 +69,10 @@ impl AppEnv {
     ///
     /// # Errors
     /// [`AppEnvError::Write`].
-    pub fn set<'a>(&mut self, values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(), AppEnvError> {
+    pub fn set<'a>(
+        &mut self,
+        values: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), AppEnvError> {
         for (key, value) in values {
             if value == self.file.get(key).unwrap_or_default() && self.file.entry(key).is_some() {
                 continue;
@@ -107,7 +110,8 @@ impl AppEnv {
     #[must_use]
     pub fn compose_files(&self) -> Vec<String> {
         let value = self.file.get("COMPOSE_FILE").unwrap_or_default();
-        let files: Vec<String> = value.split(':').filter(|file| !file.is_empty()).map(str::to_owned).collect();
+        let files: Vec<String> =
+            value.split(':').filter(|file| !file.is_empty()).map(str::to_owned).collect();
         if files.is_empty() { vec!["compose.yml".to_owned()] } else { files }
     }
 
@@ -163,7 +167,12 @@ mod tests {
 
     #[test]
     fn certificate_resolver_is_empty_in_every_app_env() {
-        for sample in ["LETS_ENCRYPT_ENV=production", "#LETS_ENCRYPT_ENV=staging", "", "export LETS_ENCRYPT_ENV='x' # y"] {
+        for sample in [
+            "LETS_ENCRYPT_ENV=production",
+            "#LETS_ENCRYPT_ENV=staging",
+            "",
+            "export LETS_ENCRYPT_ENV='x' # y",
+        ] {
             let (_folder, mut env) = app(sample);
             env.set([("LETS_ENCRYPT_ENV", "production"), ("A", "1")]).unwrap();
             let written = EnvFile::parse(&std::fs::read_to_string(env.path()).unwrap());
@@ -174,7 +183,8 @@ mod tests {
 
     #[test]
     fn overlays_come_and_go_in_compose_file() {
-        let (_folder, mut env) = app("COMPOSE_FILE=\"compose.yml\"\nCOMPOSE_FILE=\"$COMPOSE_FILE:compose.db.yml\"");
+        let (_folder, mut env) =
+            app("COMPOSE_FILE=\"compose.yml\"\nCOMPOSE_FILE=\"$COMPOSE_FILE:compose.db.yml\"");
         env.add_compose_file("compose.ccci.yml").unwrap();
         env.add_compose_file("compose.ccci.yml").unwrap();
         assert_eq!(env.compose_files(), ["compose.yml", "compose.db.yml", "compose.ccci.yml"]);

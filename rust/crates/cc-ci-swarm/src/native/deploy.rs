@@ -54,7 +54,8 @@ impl NativeDeployer {
     pub async fn cli_version(programs: &Programs) -> Result<String, DeployError> {
         let arguments = ["version", "--format", "{{.Client.Version}}"];
         let label = "asking the Docker CLI for its version";
-        let output = programs.run(label, "docker", &arguments, std::path::Path::new("/"), DEPLOY_LIMIT).await?;
+        let output =
+            programs.run(label, "docker", &arguments, std::path::Path::new("/"), DEPLOY_LIMIT).await?;
         Ok(output.stdout.trim().to_owned())
     }
 
@@ -85,7 +86,8 @@ impl NativeDeployer {
         });
         let path = app.state.join(format!("overlay-{}.json", commit.short()));
         atomic::write_json(&path, &overlay.document)?;
-        let mut arguments: Vec<&str> = vec!["stack", "deploy", "--resolve-image=never", "--with-registry-auth"];
+        let mut arguments: Vec<&str> =
+            vec!["stack", "deploy", "--resolve-image=never", "--with-registry-auth"];
         if self.knows_detach {
             arguments.push("--detach=true");
         }
@@ -136,7 +138,15 @@ fn judge(label: &str, output: &ProgramOutput) -> Result<(), DeployError> {
         return Ok(());
     }
     let why = output.last_line();
-    let ours = ["Cannot connect to the Docker daemon", "connection refused", "context deadline exceeded", "permission denied", "unexpected EOF", "not a swarm manager", "no space left"];
+    let ours = [
+        "Cannot connect to the Docker daemon",
+        "connection refused",
+        "context deadline exceeded",
+        "permission denied",
+        "unexpected EOF",
+        "not a swarm manager",
+        "no space left",
+    ];
     if ours.iter().any(|words| output.stderr.contains(words)) {
         return Err(crate::programs::ProgramError::Failed { label: label.to_owned(), why }.into());
     }

@@ -57,7 +57,9 @@ impl DeployError {
         match self {
             Self::Recipe(_) | Self::Env(app_env::AppEnvError::NoSample) => Fault::Recipe,
             Self::Refused(_) | Self::Checkout(CheckoutError::Outside(_)) => Fault::Refused,
-            Self::Checkout(_) | Self::Docker(_) | Self::Program(_) | Self::File(_) | Self::Env(_) => Fault::Ours,
+            Self::Checkout(_) | Self::Docker(_) | Self::Program(_) | Self::File(_) | Self::Env(_) => {
+                Fault::Ours
+            }
         }
     }
 }

@@ -53,7 +53,9 @@ impl App {
         for path in &files {
             let text = self.checkout.read(path)?.ok_or_else(|| {
                 let path = cc_ci_model::names::quoted(path);
-                DeployError::Recipe(format!("COMPOSE_FILE names {path}, which is not in the recipe's repository"))
+                DeployError::Recipe(format!(
+                    "COMPOSE_FILE names {path}, which is not in the recipe's repository"
+                ))
             })?;
             sources.push(ComposeSource { path: path.clone(), text });
         }
@@ -75,7 +77,10 @@ impl App {
         let refusals = compose::gate::judge(compose, &self.stack);
         if !refusals.is_empty() {
             let sentences: Vec<String> = refusals.iter().map(ToString::to_string).collect();
-            return Err(DeployError::Refused(format!("refused by the compose gate: {}", sentences.join("; "))));
+            return Err(DeployError::Refused(format!(
+                "refused by the compose gate: {}",
+                sentences.join("; ")
+            )));
         }
         let too_long = compose::names::too_long(compose, &self.stack);
         if let Some(first) = too_long.first() {
@@ -83,7 +88,8 @@ impl App {
         }
         if !compose.services.contains_key("app") {
             return Err(DeployError::Recipe(
-                "the compose has no service called app (R009): the web-facing service needs that name".to_owned(),
+                "the compose has no service called app (R009): the web-facing service needs that name"
+                    .to_owned(),
             ));
         }
         if let Some(fault) = compose.deploy_fault() {
@@ -100,7 +106,9 @@ impl App {
             };
             if !there {
                 let written = cc_ci_model::names::quoted(written);
-                return Err(DeployError::Recipe(format!("{at}: {key} names {written}, which is not in the repository")));
+                return Err(DeployError::Recipe(format!(
+                    "{at}: {key} names {written}, which is not in the repository"
+                )));
             }
         }
         Ok(())

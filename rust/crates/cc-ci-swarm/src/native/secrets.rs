@@ -11,9 +11,9 @@ use cc_ci_model::deploy_overlay::RUN_LABEL;
 use cc_ci_model::secret_rules::{SecretKind, SecretRule, secret_rules};
 use cc_ci_process::mask::{Masker, SecretValue};
 
+use super::DeployError;
 use super::generate::generate;
 use super::render::{App, Rendered};
-use super::DeployError;
 use crate::docker::{Docker, DockerError};
 use crate::lock::HeldLock;
 
@@ -41,7 +41,8 @@ impl App {
             if !secret.external || !is_ours || present.contains(name) {
                 continue;
             }
-            let rule = variables.get(key).and_then(|variable| rules.iter().find(|rule| rule.variable == *variable));
+            let rule =
+                variables.get(key).and_then(|variable| rules.iter().find(|rule| rule.variable == *variable));
             let kind = match (given.get(key), rule) {
                 (Some(_), _) => SecretKind::Given,
                 (None, Some(rule)) => rule.kind,
@@ -114,7 +115,11 @@ impl App {
             let (_, rest) = name.split_once('<')?;
             rest.split_once('>').map(|(variable, _)| variable.to_owned())
         };
-        Ok(named.secrets.iter().filter_map(|(key, secret)| Some((key.clone(), variable(secret.name.as_deref()?)?))).collect())
+        Ok(named
+            .secrets
+            .iter()
+            .filter_map(|(key, secret)| Some((key.clone(), variable(secret.name.as_deref()?)?)))
+            .collect())
     }
 }
 

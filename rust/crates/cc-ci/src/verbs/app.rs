@@ -9,5 +9,9 @@ use crate::args::AppArgs;
 
 pub(super) fn app(args: AppArgs, _masker: &Masker) -> Result<ExitStatus> {
     let _ = &args.verb;
-    Err(BadArgument("there is no run: `cc-ci app` works inside a run's tests only, where CCCI_APP_SOCKET is set".to_owned()).into())
+    Err(BadArgument(
+        "there is no run: `cc-ci app` works inside a run's tests only, where CCCI_APP_SOCKET is set"
+            .to_owned(),
+    )
+    .into())
 }

@@ -18,12 +18,17 @@ impl Console {
     /// To standard output, or to standard error where standard output is for a program.
     pub(super) fn new(masker: &Masker, to_stderr: bool) -> Self {
         use std::io::IsTerminal;
-        let terminal = if to_stderr { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
+        let terminal =
+            if to_stderr { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
         let printer = if to_stderr { Printer::stderr(masker) } else { Printer::stdout(masker) };
         let spinner = terminal.then(|| {
             let target = if to_stderr { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::stdout() };
             let bar = ProgressBar::with_draw_target(None, target);
-            let template = if printer.colour() == Colour::Yes { "{spinner:.cyan} {wide_msg:.dim}" } else { "{spinner} {wide_msg}" };
+            let template = if printer.colour() == Colour::Yes {
+                "{spinner:.cyan} {wide_msg:.dim}"
+            } else {
+                "{spinner} {wide_msg}"
+            };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }

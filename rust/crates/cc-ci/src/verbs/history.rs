@@ -19,13 +19,20 @@ pub(super) fn show(args: &ShowArgs, masker: &Masker) -> Result<ExitStatus> {
     let runs = StatePaths::from_environment().runs;
     let id = match &args.run {
         Some(text) => RunId::parse(text).map_err(|error| BadArgument(error.to_string()))?,
-        None => ids(&runs)?.into_iter().next().with_context(|| format!("there are no runs in {}", runs.display()))?,
+        None => ids(&runs)?
+            .into_iter()
+            .next()
+            .with_context(|| format!("there are no runs in {}", runs.display()))?,
     };
     let path = RunFolder::of(&runs, &id).result();
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(BadArgument(format!("there is no run {id} in {}: `cc-ci runs` lists them", runs.display())).into());
+            return Err(BadArgument(format!(
+                "there is no run {id} in {}: `cc-ci runs` lists them",
+                runs.display()
+            ))
+            .into());
         }
         Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
     };
@@ -41,7 +48,12 @@ pub(super) fn show(args: &ShowArgs, masker: &Masker) -> Result<ExitStatus> {
 }
 
 pub(super) fn runs(args: &RunsArgs, masker: &Masker) -> Result<ExitStatus> {
-    let wanted = args.recipe.as_deref().map(Recipe::parse).transpose().map_err(|error| BadArgument(error.to_string()))?;
+    let wanted = args
+        .recipe
+        .as_deref()
+        .map(Recipe::parse)
+        .transpose()
+        .map_err(|error| BadArgument(error.to_string()))?;
     let runs = StatePaths::from_environment().runs;
     let mut printer = Printer::stdout(masker);
     let mut table = Table::new(["run", "recipe", "commit", "pr", "verdict", "level", "started"]);
@@ -73,7 +85,8 @@ pub(super) fn runs(args: &RunsArgs, masker: &Masker) -> Result<ExitStatus> {
             }
             // A broken folder is shown as such and never hides the others.
             Err(reason) if wanted.is_none() => {
-                table.row([id.to_string().into(), Cell::styled(Style::Warn, format!("unreadable: {reason}"))]);
+                table
+                    .row([id.to_string().into(), Cell::styled(Style::Warn, format!("unreadable: {reason}"))]);
             }
             Err(_) => continue,
         }
@@ -109,9 +122,8 @@ fn ids(runs: &Path) -> Result<Vec<RunId>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => bail!("reading the folder of runs {}: {error}", runs.display()),
     };
-    let mut ids: Vec<RunId> = entries
-        .filter_map(|entry| RunId::parse(&entry.ok()?.file_name().to_string_lossy()).ok())
-        .collect();
+    let mut ids: Vec<RunId> =
+        entries.filter_map(|entry| RunId::parse(&entry.ok()?.file_name().to_string_lossy()).ok()).collect();
     ids.sort_unstable_by(|left, right| right.cmp(left));
     Ok(ids)
 }

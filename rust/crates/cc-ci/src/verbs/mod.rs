@@ -59,10 +59,8 @@ struct BadArgument(String);
 /// clap's own messages: help and version are answers, everything else is a bad argument.
 fn usage(error: &clap::Error, masker: &Masker) -> ExitStatus {
     let text = error.render();
-    let asked = matches!(
-        error.kind(),
-        clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion
-    );
+    let asked =
+        matches!(error.kind(), clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion);
     let mut printer = if asked { Printer::stdout(masker) } else { Printer::stderr(masker) };
     let text = match printer.colour() {
         cc_ci_process::printer::Colour::Yes => text.ansi().to_string(),

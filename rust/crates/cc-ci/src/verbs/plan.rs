@@ -17,7 +17,8 @@ pub(super) fn plan(args: PlanArgs, masker: &Masker) -> Result<ExitStatus> {
     let setup = setup(args.request)?;
     let cancellation = Cancellation::new();
     let _signals = cancellation.install_signals()?;
-    let folder = tempfile::Builder::new().prefix("cc-ci-plan-").tempdir().context("making a folder for the clone")?;
+    let folder =
+        tempfile::Builder::new().prefix("cc-ci-plan-").tempdir().context("making a folder for the clone")?;
     let programs = Programs::new(folder.path(), &folder.path().join("abra"), &cancellation, masker);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (clone, config) = (folder.path().join("recipe"), folder.path().join("gitconfig"));
@@ -30,9 +31,9 @@ pub(super) fn plan(args: PlanArgs, masker: &Masker) -> Result<ExitStatus> {
     let customisation = cc_ci_harness::customisation::of(&setup);
     let mut printer = Printer::stdout(masker);
     if args.json {
-        let base = plan.base.as_ref().map(|base| {
-            serde_json::json!({ "version": base.name, "commit": base.commit, "reason": base.reason })
-        });
+        let base = plan.base.as_ref().map(
+            |base| serde_json::json!({ "version": base.name, "commit": base.commit, "reason": base.reason }),
+        );
         printer.line(&serde_json::to_string_pretty(&serde_json::json!({
             "recipe": setup.request.recipe, "head": prepared.head, "base": base, "tiers": plan.tiers,
             "expected_deploys": plan.expected_deploys, "customisation": customisation,

@@ -23,7 +23,15 @@ pub(super) fn setup(args: RequestArgs) -> Result<Setup> {
     let request = request(args).map_err(|error| BadArgument(error.to_string()))?;
     let test_data = test_data(&settings).join(request.recipe.as_str());
     let recipe_toml = recipe_toml(&test_data)?;
-    Ok(Setup { request, settings, recipe_toml, test_data, paths: StatePaths::from_environment(), deployer, via })
+    Ok(Setup {
+        request,
+        settings,
+        recipe_toml,
+        test_data,
+        paths: StatePaths::from_environment(),
+        deployer,
+        via,
+    })
 }
 
 fn request(args: RequestArgs) -> Result<Request, cc_ci_model::request::RequestError> {
@@ -53,11 +61,14 @@ fn receipt() -> Receipt {
 
 /// A missing default file means defaults; one that was named has to be there.
 fn settings() -> Result<Settings> {
-    let named = std::env::var_os(environment::CCCI_SETTINGS).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let named =
+        std::env::var_os(environment::CCCI_SETTINGS).filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = named.clone().unwrap_or_else(|| PathBuf::from(SETTINGS));
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Settings::parse(&path.to_string_lossy(), &text)?),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(Settings::default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {
+            Ok(Settings::default())
+        }
         Err(error) => Err(error).with_context(|| format!("reading the host's settings {}", path.display())),
     }
 }
