@@ -2,8 +2,8 @@
 
 pub mod customisation;
 pub mod deploying;
-pub mod evidence;
 pub mod examine;
+pub mod failure_evidence;
 pub mod finish;
 pub mod folder;
 pub mod host;

@@ -284,7 +284,9 @@ impl<'a> Story<'a> {
                 Ok((rendered, _)) => match side::configs(app, &rendered) {
                     Ok(configs) => head_configs = Some(configs),
                     Err(error) => {
-                        return self.recipe_fault(head_tier, "compose of head is sound", error).map(|()| None);
+                        return self
+                            .recipe_fault(head_tier, "compose of head is sound", error)
+                            .map(|()| None);
                     }
                 },
                 Err(error) => {
@@ -506,7 +508,7 @@ impl<'a> Story<'a> {
     ) -> Result<(), Stop> {
         let name = tier.tier();
         if stop.is_some() || tier.has_failed() {
-            crate::evidence::keep(&hands.host.docker, &app.stack, name, &self.reporter).await;
+            crate::failure_evidence::keep(&hands.host.docker, &app.stack, name, &self.reporter).await;
         }
         let outcome = tier.end(stop.as_ref());
         self.outcomes.push((name, outcome));
