@@ -7,7 +7,9 @@ pub mod debian_root;
 pub mod engine;
 pub mod go_program;
 pub mod image;
+pub mod inventory;
 pub mod onlooker;
+pub mod own_registry;
 pub mod packages;
 pub mod patience;
 pub mod program;
@@ -20,6 +22,7 @@ pub mod stock;
 mod sweep;
 pub mod testbed;
 pub mod traefik;
+pub mod witness;
 
 /// Whether a test may start private engines of its own; where not, says SKIP with the reason.
 ///

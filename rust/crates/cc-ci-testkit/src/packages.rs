@@ -20,7 +20,7 @@ const fn need(program: &'static str, package: &'static str) -> Need {
 }
 
 /// What every test may call.
-pub const PROGRAMS: &[Need] = &[need("git", "git"), need("bwrap", "bubblewrap")];
+pub const PROGRAMS: &[Need] = &[need("git", "git"), need("bwrap", "bubblewrap"), need("openssl", "openssl")];
 
 /// What a private engine and its registry consist of.
 pub const ENGINE: &[Need] = &[
@@ -36,11 +36,15 @@ pub const ENGINE: &[Need] = &[
     need("flock", "util-linux"),
     need("tar", "tar"),
     need("dpkg-deb", "dpkg"),
-    need("setpriv", "util-linux"),
 ];
 
-/// What a user's own Docker has to have beside it for the demo.
-pub const OWN_DOCKER: &[Need] = &[need("docker", "docker.io"), need("dpkg-deb", "dpkg"), need("tar", "tar")];
+/// What the demo needs beside a user's own Docker.
+pub const OWN_DOCKER: &[Need] = &[
+    need("docker", "docker.io"),
+    need("docker-registry", "docker-registry"),
+    need("dpkg-deb", "dpkg"),
+    need("setpriv", "util-linux"),
+];
 
 /// What only a person can put there: their installers are not packages of Debian 12 in a fitting version.
 pub const TOOLCHAINS: &[Need] = &[need("go", "https://go.dev/dl"), need("cc", "gcc")];
@@ -184,6 +188,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("git"), "").unwrap();
         let missing = missing_in(PROGRAMS, &[folder.path().to_owned()]);
-        assert_eq!(missing.iter().map(|need| need.program).collect::<Vec<_>>(), ["bwrap"]);
+        assert_eq!(missing.iter().map(|need| need.program).collect::<Vec<_>>(), ["bwrap", "openssl"]);
     }
 }

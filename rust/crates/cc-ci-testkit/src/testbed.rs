@@ -10,6 +10,7 @@ use crate::progress::say;
 use crate::registry::{REGISTRY, RegistryError};
 use crate::stock::{self, HELPER_IMAGE, Proxy, StockError, StockImage, StockImages};
 use crate::traefik::{TraefikError, start_traefik};
+use crate::witness::{self, WitnessError};
 
 /// The zone of apps on a testbed. `.test` never resolves outside (RFC 2606).
 pub const ZONE: &str = "ccci.test";
@@ -32,6 +33,9 @@ pub enum TestbedError {
     /// The proxy.
     #[error(transparent)]
     Traefik(#[from] TraefikError),
+    /// The witness.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// The description could not be written.
     #[error("writing the description of the test engine: {0}")]
     Description(std::io::Error),
@@ -116,7 +120,7 @@ macro_rules! engine_or_skip {
     };
 }
 
-/// A private engine with registry, images, helper and, if wanted, proxy; all of it ends when it is dropped.
+/// A private engine with registry, images, helper, witness and, if wanted, proxy; all of it ends when it is dropped.
 #[derive(Debug)]
 pub struct Testbed {
     /// The engine.
@@ -139,6 +143,9 @@ impl Testbed {
         let has_helper = stock::make_helper(&engine)?;
         if !has_helper {
             say("this workspace has no helper: its image is left out");
+        }
+        if let Some(probe) = images.get("probe:1.0") {
+            witness::deploy(&engine, &probe.reference)?;
         }
         let traefik = match proxy {
             Proxy::Without => None,

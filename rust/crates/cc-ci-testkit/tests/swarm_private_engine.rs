@@ -15,10 +15,13 @@ fn is_gone(folder: &Path, data: &Path) -> Result<(), String> {
     let left: Vec<_> = [folder, data, Path::new(&cgroup)].into_iter().filter(|path| path.exists()).collect();
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
     let name = folder.file_name().unwrap().to_str().unwrap();
-    let processes = Command::new("pgrep").args(["--full", name]).output().unwrap().stdout;
+    let commands = std::fs::read_dir("/proc").unwrap().flatten();
+    let commands =
+        commands.filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok());
+    let processes: Vec<_> = commands.filter(|command| command.contains(name)).collect();
     match (left.is_empty(), mounts.contains(name), processes.is_empty()) {
         (true, false, true) => Ok(()),
-        seen => Err(format!("{seen:?} {left:?} {}", String::from_utf8_lossy(&processes))),
+        seen => Err(format!("{seen:?} {left:?} {processes:?}")),
     }
 }
 

@@ -1,0 +1,159 @@
+//! The layers of the tests, from fast to real: what each runs, and what it needs.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use cc_ci_testkit::progress::say;
+use cc_ci_testkit::stock::{self, Proxy};
+use cc_ci_testkit::testbed::{self, Testbed};
+use cc_ci_testkit::{go_program, packages, rust_program};
+
+use crate::check;
+use crate::test_binaries::{Count, Kind, TestBinary, counted};
+use crate::workspace;
+
+/// A layer, in the order they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Layer {
+    /// Format, lints, licences, generated pages
+    Check,
+    /// Tests beside the code, and the examples in its documentation
+    Unit,
+    /// Tests of whole programs, with real files, signals and processes
+    Program,
+    /// The servers that tests start: building and keeping them
+    Servers,
+    /// Tests on a private Docker engine
+    Swarm,
+}
+
+impl Layer {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [Self::Check, Self::Unit, Self::Program, Self::Servers, Self::Swarm];
+
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Unit => "unit",
+            Self::Program => "program",
+            Self::Servers => "servers",
+            Self::Swarm => "swarm",
+        }
+    }
+
+    /// Whether it can do without Docker and without building servers.
+    pub(crate) fn is_fast(self) -> bool {
+        match self {
+            Self::Check | Self::Unit | Self::Program => true,
+            Self::Servers | Self::Swarm => false,
+        }
+    }
+
+    /// Whether it runs compiled tests.
+    pub(crate) fn has_tests(self) -> bool {
+        match self {
+            Self::Unit | Self::Program | Self::Swarm => true,
+            Self::Check | Self::Servers => false,
+        }
+    }
+}
+
+/// How a layer went.
+pub(crate) struct Outcome {
+    /// What was counted.
+    pub(crate) count: Count,
+    /// Why the whole layer could not run here.
+    pub(crate) skipped_because: Option<String>,
+}
+
+impl From<Count> for Outcome {
+    fn from(count: Count) -> Self {
+        Self { count, skipped_because: None }
+    }
+}
+
+/// Runs one layer.
+pub(crate) fn run(layer: Layer, binaries: &[TestBinary]) -> anyhow::Result<Outcome> {
+    let of = |kind: Kind| binaries.iter().filter(move |binary| binary.kind == kind);
+    match layer {
+        Layer::Check => checks().map(Outcome::from),
+        Layer::Unit => {
+            let mut count = run_all(of(Kind::Unit), |path| Command::new(path))?;
+            say("     Running the examples in the documentation");
+            count += counted(workspace::cargo(&["test", "--quiet", "--workspace", "--doc"]), "the examples")?;
+            Ok(count.into())
+        }
+        Layer::Program => {
+            packages::ensure(packages::PROGRAMS)?;
+            run_all(of(Kind::Program), |path| Command::new(path)).map(Outcome::from)
+        }
+        Layer::Servers => servers().map(Outcome::from),
+        Layer::Swarm => swarm(&of(Kind::Swarm).cloned().collect::<Vec<_>>()),
+    }
+}
+
+fn run_all<'a>(
+    binaries: impl Iterator<Item = &'a TestBinary>,
+    command: impl Fn(&PathBuf) -> Command,
+) -> anyhow::Result<Count> {
+    let mut count = Count::default();
+    for binary in binaries {
+        count += binary.run(&command)?;
+    }
+    Ok(count)
+}
+
+fn checks() -> anyhow::Result<Count> {
+    let mut count = Count::default();
+    for check in check::all()? {
+        say(format!("check {} ... {}", check.name, if check.passed { "ok" } else { "FAILED" }));
+        count += one(check.passed);
+    }
+    Ok(count)
+}
+
+fn one(passed: bool) -> Count {
+    Count { passed: u64::from(passed), failed: u64::from(!passed), skipped: 0 }
+}
+
+/// Builds what the swarm layer starts, each counted by whether it is there afterwards.
+fn servers() -> anyhow::Result<Count> {
+    packages::ensure(packages::TOOLCHAINS)?;
+    let mut count = Count::default();
+    let mut note = |name: &str, outcome: Result<(), String>| {
+        say(format!("server {name} ... {}", outcome.as_ref().map_or_else(|error| error.as_str(), |()| "ok")));
+        count += one(outcome.is_ok());
+    };
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    note("probe", rust_program::probe().map(|_| ()).map_err(|error| text(&error)));
+    note("restic", go_program::RESTIC.binary().map(|_| ()).map_err(|error| text(&error)));
+    note("traefik", go_program::TRAEFIK.binary().map(|_| ()).map_err(|error| text(&error)));
+    if nix::unistd::geteuid().is_root() {
+        packages::ensure(packages::ENGINE)?;
+        note("images", stock::kept(Proxy::Traefik).map(|_| ()).map_err(|error| text(&error)));
+    }
+    Ok(count)
+}
+
+/// Runs the tests that need an engine inside the network of one private engine.
+fn swarm(binaries: &[TestBinary]) -> anyhow::Result<Outcome> {
+    if !nix::unistd::geteuid().is_root() {
+        let count = Count { skipped: binaries.len().max(1) as u64, ..Count::default() };
+        let reason = "private Docker engines need root: run the same command with sudo".to_owned();
+        return Ok(Outcome { count, skipped_because: Some(reason) });
+    }
+    packages::ensure(packages::ENGINE)?;
+    packages::ensure(packages::PROGRAMS)?;
+    packages::ensure(packages::TOOLCHAINS)?;
+    say("starting a private Docker engine with registry, images and Traefik");
+    let bed = Testbed::start(Proxy::Traefik)?;
+    let count = run_all(binaries.iter(), |path| {
+        let mut command = bed.engine.command_in(path);
+        command.env(testbed::VARIABLE, bed.description_file());
+        command
+    })?;
+    say("removing the private Docker engine");
+    bed.stop()?;
+    Ok(count.into())
+}

@@ -1,0 +1,47 @@
+//! Where the repository is, and cargo commands in it.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    let rust = folder();
+    rust.parent().map_or(rust.clone(), PathBuf::from)
+}
+
+/// The folder with the workspace's `Cargo.toml`.
+pub(crate) fn folder() -> PathBuf {
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    own.parent().map_or(own.clone(), PathBuf::from)
+}
+
+/// A cargo command in the workspace.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(folder());
+    command
+}
+
+/// Builds the programs people call and returns the folder with them.
+pub(crate) fn build_programs(packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let mut command = cargo(&["build", "--quiet"]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    let status = command.status().context("starting cargo build")?;
+    if !status.success() {
+        bail!("cargo build of {} failed", packages.join(", "));
+    }
+    let metadata = metadata()?;
+    let target = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
+    Ok(PathBuf::from(target).join("debug"))
+}
+
+/// What `cargo metadata` says about the workspace, without the packages it depends on.
+pub(crate) fn metadata() -> anyhow::Result<serde_json::Value> {
+    let output =
+        cargo(&["metadata", "--format-version", "1", "--no-deps"]).output().context("cargo metadata")?;
+    serde_json::from_slice(&output.stdout).context("reading the answer of cargo metadata")
+}
