@@ -65,9 +65,8 @@ impl Masker {
             return Err(MaskError::TooShort { name: name.to_owned(), length });
         }
         let mut patterns = self.inner.patterns.write().unwrap_or_else(PoisonError::into_inner);
-        let mut more = Patterns::clone(&patterns);
-        more.add(value.expose());
-        *patterns = Arc::new(more);
+        // Streams that are in the middle of a chunk keep the set they began it with.
+        Arc::make_mut(&mut patterns).add(value.expose());
         Ok(())
     }
 

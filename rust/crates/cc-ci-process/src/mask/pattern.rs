@@ -1,5 +1,7 @@
 //! How a secret may look in output: each character with the ways it can be written.
 
+use std::collections::{BTreeSet, HashMap};
+
 /// One way to write one character. Case does not count where it is made of hexadecimal digits.
 #[derive(Clone)]
 struct Spelling {
@@ -36,16 +38,33 @@ pub(super) struct Find {
     pub(super) is_live: bool,
 }
 
-/// All patterns of all values, sorted by their possible first bytes.
+/// How many bytes decide whether a pattern is looked at more closely. No pattern is shorter.
+const PREFIX: usize = 3;
+
+/// How many bits the sieve has; a power of two, and many times the number of prefixes.
+const SIEVE_BITS: u32 = 1 << 18;
+
+/// All patterns of all values, found by what they may begin with.
+///
+/// Logs are long and secrets rare, so nearly every place is passed over after a look into the sieve, which says
+/// "certainly nothing begins here" for all but a few of a hundred.
 #[derive(Clone)]
 pub(super) struct Patterns {
     all: Vec<Pattern>,
+    by_prefix: HashMap<[u8; PREFIX], Vec<usize>>,
+    sieve: Vec<u64>,
+    /// For the last bytes of a chunk, which are fewer than a prefix.
     by_first_byte: Vec<Vec<usize>>,
 }
 
 impl Default for Patterns {
     fn default() -> Self {
-        Self { all: Vec::new(), by_first_byte: vec![Vec::new(); 256] }
+        Self {
+            all: Vec::new(),
+            by_prefix: HashMap::new(),
+            sieve: vec![0; (SIEVE_BITS / u64::BITS) as usize],
+            by_first_byte: vec![Vec::new(); 256],
+        }
     }
 }
 
@@ -76,29 +95,88 @@ impl Patterns {
 
     fn add_pattern(&mut self, pattern: Pattern) {
         let number = self.all.len();
-        for spelling in pattern.first().into_iter().flatten() {
-            for (byte, numbers) in (0u8..=255).zip(&mut self.by_first_byte) {
-                let may_begin = spelling.bytes.first().is_some_and(|first| {
-                    if spelling.any_case { first.eq_ignore_ascii_case(&byte) } else { *first == byte }
-                });
-                if may_begin && numbers.last() != Some(&number) {
-                    numbers.push(number);
-                }
+        let prefixes = prefixes(&pattern);
+        for first in prefixes.iter().map(|[first, ..]| *first).collect::<BTreeSet<u8>>() {
+            if let Some(numbers) = self.by_first_byte.get_mut(usize::from(first)) {
+                numbers.push(number);
             }
+        }
+        for prefix in prefixes {
+            let (word, bit) = place_in_sieve(prefix);
+            if let Some(word) = self.sieve.get_mut(word) {
+                *word |= bit;
+            }
+            self.by_prefix.entry(prefix).or_default().push(number);
         }
         self.all.push(pattern);
     }
 
     /// What begins at the first of these bytes.
     pub(super) fn find(&self, text: &[u8]) -> Find {
+        let candidates = match text.first_chunk::<PREFIX>() {
+            Some(prefix) => {
+                let (word, bit) = place_in_sieve(*prefix);
+                if self.sieve.get(word).is_none_or(|word| word & bit == 0) {
+                    return Find::default();
+                }
+                self.by_prefix.get(prefix)
+            }
+            None => text.first().and_then(|first| self.by_first_byte.get(usize::from(*first))),
+        };
         let mut best = Find::default();
-        let candidates = text.first().and_then(|first| self.by_first_byte.get(usize::from(*first)));
         for pattern in candidates.into_iter().flatten().filter_map(|number| self.all.get(*number)) {
             let find = find(pattern, text);
             best = Find { length: best.length.max(find.length), is_live: best.is_live || find.is_live };
         }
         best
     }
+}
+
+/// Which word of the sieve, and which bit of it, stands for a prefix.
+fn place_in_sieve([first, second, third]: [u8; PREFIX]) -> (usize, u64) {
+    let key = u32::from_be_bytes([0, first, second, third]);
+    // Multiplying by a large odd number spreads neighbours over the upper bits (Knuth's multiplicative hash).
+    let hash = key.wrapping_mul(0x9e37_79b1) >> (u32::BITS - SIEVE_BITS.ilog2());
+    ((hash / u64::BITS) as usize, 1 << (hash % u64::BITS))
+}
+
+/// Everything the pattern may begin with.
+fn prefixes(pattern: &[Character]) -> BTreeSet<[u8; PREFIX]> {
+    let mut whole = BTreeSet::new();
+    let mut beginnings = vec![Vec::new()];
+    for character in pattern.iter().take(PREFIX) {
+        let mut longer = Vec::new();
+        for (beginning, spelling) in beginnings
+            .iter()
+            .flat_map(|beginning| character.iter().map(move |spelling| (beginning, spelling)))
+        {
+            let mut ways = vec![Vec::clone(beginning)];
+            for byte in &spelling.bytes {
+                let cases = match spelling.any_case {
+                    true => vec![byte.to_ascii_lowercase(), byte.to_ascii_uppercase()],
+                    false => vec![*byte],
+                };
+                ways = ways
+                    .iter()
+                    .flat_map(|way| cases.iter().map(move |case| [way.as_slice(), &[*case]].concat()))
+                    .collect();
+                ways.dedup();
+                if ways.first().is_some_and(|way| way.len() == PREFIX) {
+                    break;
+                }
+            }
+            for way in ways {
+                match way.first_chunk::<PREFIX>() {
+                    Some(prefix) => {
+                        whole.insert(*prefix);
+                    }
+                    None => longer.push(way),
+                }
+            }
+        }
+        beginnings = longer;
+    }
+    whole
 }
 
 /// Follows all ways to write the pattern at once, as a set of places reached.
