@@ -135,6 +135,8 @@ fn no_child_outlives_the_one_that_started_it() {
     for host in hosts() {
         let output = run(shell("sleep 600 & echo $!").host(host));
         assert_eq!(output.exit, Exit::Exited(0));
+        // Killed at once, and not only after the time for strangers who hold the output.
+        assert!(output.notes.is_empty(), "{:?}", output.notes);
         until_gone(output.stdout.trim().parse().unwrap());
     }
 }
