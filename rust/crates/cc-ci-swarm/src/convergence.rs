@@ -81,7 +81,8 @@ pub struct SettledService {
 ///
 /// Swarm clears and writes the update status in its own time, keeps ended tasks as history, and the client library
 /// drops the previous spec. So specs, update statuses and task ids are remembered here first, and the events of the deploy
-/// itself are heard as well.
+/// itself are heard as well. Without a deploy in between it tells whether the stack stands: each service with exactly
+/// its replicas of one spec, as backup and restore need it.
 pub struct Converging<'a> {
     docker: &'a Docker,
     stack: StackName,

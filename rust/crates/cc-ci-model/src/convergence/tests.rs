@@ -485,3 +485,18 @@ fn the_failure_nearest_to_the_cause_is_told() {
     database.name = "db".to_owned();
     assert_eq!(failure(at(9.0, vec![app, database])).service(), Some("db"));
 }
+
+#[test]
+fn backup_waits_for_one_running_task_per_service() {
+    // No deploy in between: what is asked is whether the stack stands, with no task of the former spec left.
+    let stands = |tasks| vec![service(Change::Nothing, tasks)];
+    let mut leftover = old("t1", Running);
+    leftover.is_wanted = false;
+    assert_eq!(
+        reason(at(9.0, stands(vec![leftover, task("t2", Running, 9.0)]))),
+        "app: an old task is running"
+    );
+    reason(at(9.0, stands(vec![task("t2", Running, 9.0), task("t3", Running, 9.0)])));
+    reason(at(9.0, stands(vec![task("t2", Starting, 9.0)])));
+    assert_eq!(at(9.0, stands(vec![task("t2", Running, 9.0)])), Judgement::Converged);
+}
