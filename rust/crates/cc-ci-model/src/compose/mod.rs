@@ -2,6 +2,7 @@
 //!
 //! The CLI is 28.2.2, the format version 3; `tests/compose/` compares both over a corpus. What is judged from a read file is in
 //! [`gate`], [`overlay`] and [`names`].
+
 mod document;
 mod error;
 pub mod gate;
@@ -12,6 +13,7 @@ pub mod names;
 pub mod overlay;
 mod ports;
 mod quantity;
+mod raw_text;
 mod reading;
 mod render;
 mod scalar;

@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
 use super::error::{Place, Problem};
-use super::scalar;
+use super::{raw_text, scalar};
 
-/// Longest text of one file, in bytes. Recipes stay below 50 KiB; the bound keeps a hostile file cheap.
-const LONGEST_TEXT: usize = 1 << 20;
 /// Most values in one file after aliases were followed. The CLI has a ratio instead; both end bombs of aliases.
 const MOST_NODES: usize = 100_000;
 /// Deepest nesting. A compose file needs eight levels.
@@ -111,16 +109,14 @@ pub(super) fn quoted(text: &str) -> String {
 /// The first document of a text. Later documents are not looked at, as with the CLI.
 ///
 /// # Errors
-/// Malformed: not YAML, empty, not a mapping, a key twice, a key that is no text, an alias without anchor or inside its own
+/// Malformed: not YAML, refused by [`raw_text`], empty, not a mapping, a key twice, a key that is no text, an alias without anchor or inside its own
 /// anchor, or beyond the bounds above.
 pub(super) fn parse(text: &str, file: usize) -> Result<Node, Problem> {
     let start = Place { file, line: 1 };
-    if text.len() > LONGEST_TEXT {
-        return Err(Problem::malformed(start, "the file is longer than 1 MiB; split it"));
-    }
-    forbidden_characters(text, file)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { parser: Parser::new_from_str(text), file, anchors: HashMap::new(), nodes: 0 };
+    let text = raw_text::checked(text, file)?;
+    let signs = text.chars().collect();
+    let mut reader =
+        Reader { parser: Parser::new_from_str(text), file, signs, anchors: HashMap::new(), nodes: 0 };
     loop {
         let (event, span) = reader.next()?;
         match event {
@@ -141,21 +137,6 @@ pub(super) fn parse(text: &str, file: usize) -> Result<Node, Problem> {
     Err(Problem::malformed(start, "the file is empty; it must be a mapping with keys like services"))
 }
 
-/// Control characters, which the CLI's parser refuses anywhere in the text.
-fn forbidden_characters(text: &str, file: usize) -> Result<(), Problem> {
-    for (index, line) in text.split('\n').enumerate() {
-        let allowed = |c: char| matches!(c, '\t' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}');
-        if let Some(found) = line.chars().find(|c| !allowed(*c)) {
-            let place = Place { file, line: index + 1 };
-            return Err(Problem::malformed(
-                place,
-                format!("the control character {found:?} is not allowed; remove it"),
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// A node with what its copies would cost.
 #[derive(Debug, Clone)]
 struct Measured {
@@ -170,6 +151,8 @@ struct Measured {
 struct Reader<'input> {
     parser: Parser<'input, StrInput<'input>>,
     file: usize,
+    /// The text, for the names of anchors, which events do not carry.
+    signs: Vec<char>,
     /// Finished anchors; `None` while the anchored value is still being read.
     anchors: HashMap<usize, Option<Measured>>,
     /// Values made so far, copies included.
@@ -205,6 +188,19 @@ impl<'input> Reader<'input> {
         let place = self.place(span);
         if depth >= DEEPEST {
             return Err(too_deep(place));
+        }
+        let is_anchored = match &event {
+            Event::Alias(_) => true,
+            Event::Scalar(_, _, anchor, _)
+            | Event::SequenceStart(anchor, _)
+            | Event::MappingStart(anchor, _) => *anchor != 0,
+            _ => false,
+        };
+        let written = self.signs.get(span.start.index()..).unwrap_or_default();
+        if is_anchored && !raw_text::has_plain_anchor(written) {
+            let what =
+                "anchors and aliases are named with letters, digits, _ and - only, followed by a space";
+            return Err(Problem::malformed(place, what));
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
