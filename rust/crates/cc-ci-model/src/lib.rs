@@ -1,6 +1,7 @@
 //! WHAT IS TRUE: values, parsers and decisions, without I/O, clock, async or environment.
 
 pub mod abra_sh;
+pub mod backup_labels;
 pub mod compose;
 pub mod config_drift;
 pub mod convergence;

@@ -11,6 +11,7 @@ pub mod native;
 pub mod programs;
 pub mod pull;
 pub mod record;
+pub mod relay;
 pub mod snapshot;
 mod spec;
 pub mod teardown;
