@@ -19,6 +19,7 @@ pub mod recipe_toml;
 pub mod request;
 pub mod result;
 pub mod secret_rules;
+pub mod serving;
 pub mod settings;
 pub mod settings_file;
 pub mod size;
