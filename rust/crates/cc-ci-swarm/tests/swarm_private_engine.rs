@@ -62,12 +62,21 @@ async fn engine_that_restarts_in_mid_deploy_is_marked_and_watched_anew() {
         .await
         .unwrap();
     assert!(settled.is_engine_restarted);
-    let private = restart.join().unwrap();
+    let mut private = restart.join().unwrap();
     let running = &settled.services[&run.service("app")].containers;
     assert_eq!(running.len(), 1);
     let found = run.docker.api().inspect_container(&running[0], None).await.unwrap();
     assert_eq!(found.state.unwrap().running, Some(true), "settled on a container from before the restart");
+
+    // A teardown that begins while the engine is away waits for it and ends with the proof.
+    private.halt(Signal::Kill).unwrap();
+    let back = std::thread::spawn(move || {
+        private.resume().unwrap();
+        private
+    });
     run.tear_down().await;
+    let private = back.join().unwrap();
+    assert!(survey(&run.docker).await.unwrap().of_stack(&run.stack).is_empty());
 
     // What is written on the node outlives nothing but its label.
     let node = run.docker.info().await.unwrap().swarm_node.unwrap();
