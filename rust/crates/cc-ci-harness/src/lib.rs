@@ -22,4 +22,5 @@ pub mod setup;
 pub mod side;
 pub mod standing;
 pub mod stub;
+pub mod swarm_hands;
 pub mod tier_run;

@@ -421,11 +421,9 @@ impl<'a> Story<'a> {
             &hands.lock,
             self.cancellation,
             &reporter,
-            app,
             own.http.into(),
         )
-        .await
-        .map_err(|error| trouble("door", error, true))?;
+        .await?;
 
         // Install: the deploy is counted only while the lock is held.
         let mut tier = TierRun::begin(Tier::Install, &reporter);
@@ -435,7 +433,7 @@ impl<'a> Story<'a> {
             self.say_limits(&side.deployed.limits);
             examiner.attach(&mut tier, app, &rendered, &side.settled).await?;
             examiner.serving(&mut tier).await?;
-            examiner.checks(&mut tier, app).await?;
+            examiner.checks(&mut tier).await?;
             examiner.plant(&mut tier, app, &rendered).await
         };
         let stop = installed.await.err();
@@ -448,7 +446,7 @@ impl<'a> Story<'a> {
         }
         if self.goes_on() && prepared.plan.runs(Tier::Custom) {
             let mut tier = TierRun::begin(Tier::Custom, &reporter);
-            let checked = examiner.checks(&mut tier, app).await;
+            let checked = examiner.checks(&mut tier).await;
             self.end_tier(tier, checked.err(), app, hands).await?;
         }
         examiner.close().await;
@@ -494,8 +492,8 @@ impl<'a> Story<'a> {
         standing::kept(docker, tier, app, &objects).await?;
         examiner.attach(tier, app, &head, &side.settled).await?;
         examiner.serving(tier).await?;
-        examiner.expect(tier, app).await?;
-        examiner.checks(tier, app).await
+        examiner.expect(tier).await?;
+        examiner.checks(tier).await
     }
 
     /// A tier's end: into the outcomes, and with logs kept where it failed. Trouble, refusal and cancel end the story.
