@@ -66,7 +66,7 @@ impl Deploying<'_> {
         let masker = self.reporter.masker();
         match app.make_secrets(self.docker, rendered, self.given_secrets, masker, self.lock).await {
             Ok(made) if made.is_empty() => {}
-            Ok(made) => tier.passed("secrets are made", since, format!("{}", made.join(", "))),
+            Ok(made) => tier.passed("secrets are made", since, made.join(", ")),
             Err(error) => return Err(self.stop(tier, "secrets are made", since, error)),
         }
         let since = Instant::now();

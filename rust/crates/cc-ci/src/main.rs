@@ -1,12 +1,13 @@
 //! `cc-ci`: what Drone's step and a person call.
 
-use cc_ci_process::child;
-use cc_ci_process::exit::ExitStatus;
+use std::process::ExitCode;
 
-fn main() -> ExitStatus {
+use cc_ci_process::child;
+
+fn main() -> ExitCode {
     // A child of ours starts as ourselves, so that it dies with us; see cc-ci-process.
     if let Some(status) = child::intercept(std::env::args_os()) {
-        return status;
+        return status.into();
     }
     cc_ci::verbs::main(std::env::args_os())
 }

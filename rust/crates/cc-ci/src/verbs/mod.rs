@@ -8,6 +8,7 @@ mod run;
 mod setup;
 
 use std::ffi::OsString;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use cc_ci_process::exit::ExitStatus;
@@ -18,11 +19,13 @@ use clap::Parser;
 use crate::args::{Cli, Command};
 
 /// Parses the command line, carries the verb out and prints what went wrong, once, on one line.
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
+///
+/// The code is an [`ExitStatus`], except for `cc-ci app`, where a test's command passes its own through.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let masker = Masker::new();
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, &masker),
+        Err(error) => return usage(&error, &masker).into(),
     };
     match carry_out(cli, &masker) {
         Ok(status) => status,
@@ -30,20 +33,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
             let mut printer = Printer::stderr(&masker);
             let word = printer.style(Style::Fail, "cc-ci:");
             printer.line(&format!("{word} {error:#}"));
-            status_of(&error)
+            status_of(&error).into()
         }
     }
 }
 
-fn carry_out(cli: Cli, masker: &Masker) -> Result<ExitStatus> {
+fn carry_out(cli: Cli, masker: &Masker) -> Result<ExitCode> {
     cc_ci_process::logging::start(masker)?;
-    match cli.command {
+    let status = match cli.command {
+        Command::App(args) => return app::app(args, masker).map(ExitCode::from),
         Command::Run(args) => run::run(args, masker),
         Command::Plan(args) => plan::plan(args, masker),
         Command::Show(args) => history::show(&args, masker),
         Command::Runs(args) => history::runs(&args, masker),
-        Command::App(args) => app::app(args, masker),
-    }
+    };
+    status.map(ExitCode::from)
 }
 
 /// A bad argument is 64, everything else that ends up here is ours.
