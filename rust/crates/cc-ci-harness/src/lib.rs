@@ -16,6 +16,7 @@ pub mod http;
 pub mod prepare;
 pub mod report;
 pub mod run;
+pub mod sandbox;
 pub mod seeds;
 pub mod serving;
 pub mod setup;
