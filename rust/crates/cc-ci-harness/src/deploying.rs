@@ -14,6 +14,7 @@ use cc_ci_swarm::docker::Docker;
 use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, DeployError, Deployed, Fault, NativeDeployer, Rendered};
 use cc_ci_swarm::pull::{PullError, pull_missing};
+use cc_ci_swarm::spec_gate;
 
 use crate::report::Reporter;
 use crate::side::Side;
@@ -79,6 +80,13 @@ impl Deploying<'_> {
             Ok(deployed) => deployed,
             Err(error) => return Err(self.stop(tier, "deploy is accepted", since, error)),
         };
+        match spec_gate::judge(self.docker, &app.stack).await {
+            Ok(found) if found.is_empty() => {}
+            Ok(found) => return Err(TierStop::Refused(found.join("; "))),
+            Err(error) => {
+                return Err(TierStop::Trouble(Trouble { what: error.to_string(), place, retry: true }));
+            }
+        }
         for remark in &deployed.remarks {
             self.reporter.log(&format!("docker: {remark}"));
         }

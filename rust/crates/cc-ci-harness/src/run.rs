@@ -255,6 +255,9 @@ impl<'a> Story<'a> {
             Ok(env) => env,
             Err(error) => return Err(self.before_deploy(Tier::Install, "recipe can be read", error)),
         };
+        for oddity in env.file().oddities() {
+            self.reporter.warn(format!(".env.sample line {}: {}", oddity.line, oddity.what));
+        }
         let state = self.reporter.folder().state();
         Ok(App {
             run: self.id.clone(),

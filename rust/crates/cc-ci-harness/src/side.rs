@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cc_ci_model::compose::{self, ComposeSource};
 use cc_ci_model::config_drift::config_drift;
 use cc_ci_model::names::CommitSha;
 use cc_ci_swarm::native::app_env::AppEnv;
@@ -54,39 +55,47 @@ pub async fn take(
         values.extend(own.upgrade.env.iter().map(|(key, value)| (key.to_string(), value.clone())));
     }
     app.env.set(values.iter().map(|(key, value)| (key.as_str(), value.as_str())))?;
-    lay_overlay(setup, app)?;
+    // What our overlay may say is judged against the recipe without it.
+    app.env.remove_compose_file(OVERLAY)?;
+    if let Some(text) = overlay(setup)? {
+        judge_overlay(&text, &app.render()?)?;
+        lay_overlay(app, &text)?;
+    }
     Ok((app.render()?, added))
 }
 
-/// Our overlay goes into the run's own checkout; a file of that name which the commit tracks wins.
-fn lay_overlay(setup: &Setup, app: &mut App) -> Result<(), DeployError> {
-    let ours = setup.test_data.join(OVERLAY);
-    let tracked = app.checkout.read(OVERLAY)?.is_some();
-    let text = match std::fs::read_to_string(&ours) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return if tracked {
-                Ok(app.env.add_compose_file(OVERLAY)?)
-            } else {
-                Ok(app.env.remove_compose_file(OVERLAY)?)
-            };
-        }
-        Err(error) => {
-            return Err(cc_ci_swarm::checkout::CheckoutError::File {
-                what: format!("reading {}", ours.display()),
-                error,
-            }
-            .into());
-        }
+/// The text of our overlay, where the test data has one.
+fn overlay(setup: &Setup) -> Result<Option<String>, DeployError> {
+    let path = setup.test_data.join(OVERLAY);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(file(format!("reading {}", path.display()), error)),
+    }
+}
+
+/// Only tweaks for the machine: an overlay that pinned an image would have its own image tested.
+fn judge_overlay(text: &str, recipe: &Rendered) -> Result<(), DeployError> {
+    let source = ComposeSource { path: OVERLAY.to_owned(), text: text.to_owned() };
+    let found = match compose::overlay::judge(&source, &recipe.compose) {
+        Ok(found) => found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        Err(error) => error.to_string(),
     };
-    if !tracked {
+    if found.is_empty() { Ok(()) } else { Err(DeployError::Overlay(found)) }
+}
+
+/// Our overlay goes into the run's own checkout; a file of that name which the commit tracks wins.
+fn lay_overlay(app: &mut App, text: &str) -> Result<(), DeployError> {
+    if app.checkout.read(OVERLAY)?.is_none() {
         let target = app.checkout.folder().join(OVERLAY);
-        std::fs::write(&target, text).map_err(|error| cc_ci_swarm::checkout::CheckoutError::File {
-            what: format!("laying {OVERLAY} over the checkout"),
-            error,
-        })?;
+        std::fs::write(&target, text)
+            .map_err(|error| file(format!("laying {OVERLAY} over the checkout"), error))?;
     }
     Ok(app.env.add_compose_file(OVERLAY)?)
+}
+
+fn file(what: String, error: std::io::Error) -> DeployError {
+    cc_ci_swarm::checkout::CheckoutError::File { what, error }.into()
 }
 
 /// Makes the app of a run with its `.env` from the sample of the side it starts from.

@@ -14,5 +14,6 @@ pub mod record;
 pub mod relay;
 pub mod snapshot;
 mod spec;
+pub mod spec_gate;
 pub mod teardown;
 pub mod witness;

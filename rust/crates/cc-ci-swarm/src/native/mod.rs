@@ -22,6 +22,9 @@ pub enum DeployError {
     /// The compose reaches for the host: refused.
     #[error("{0}")]
     Refused(String),
+    /// Our own overlay of the recipe's test data says more than it may: trouble.
+    #[error("the overlay in the test data: {0}")]
+    Overlay(String),
     /// A file of the checkout leads out of it: refused like anything that reaches for the host.
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
@@ -57,9 +60,12 @@ impl DeployError {
         match self {
             Self::Recipe(_) | Self::Env(app_env::AppEnvError::NoSample) => Fault::Recipe,
             Self::Refused(_) | Self::Checkout(CheckoutError::Outside(_)) => Fault::Refused,
-            Self::Checkout(_) | Self::Docker(_) | Self::Program(_) | Self::File(_) | Self::Env(_) => {
-                Fault::Ours
-            }
+            Self::Overlay(_)
+            | Self::Checkout(_)
+            | Self::Docker(_)
+            | Self::Program(_)
+            | Self::File(_)
+            | Self::Env(_) => Fault::Ours,
         }
     }
 }
