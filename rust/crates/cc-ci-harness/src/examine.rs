@@ -9,6 +9,7 @@ use cc_ci_model::backup_labels::whole_volumes;
 use cc_ci_model::names::ServiceName;
 use cc_ci_model::outcome::{Status, Trouble};
 use cc_ci_model::recipe_toml::RecipeToml;
+use cc_ci_model::result::Origin;
 use cc_ci_model::settings::ViaChoice;
 use cc_ci_model::tier::Tier;
 use cc_ci_process::cancel::Cancellation;
@@ -25,11 +26,15 @@ use crate::hands::HandsError;
 use crate::host::Host;
 use crate::http::{Client, Scheme};
 use crate::report::Reporter;
+use crate::sandbox::{LocalTests, Programs, Sandbox, local_tests};
 use crate::seeds::{PlantedSeed, VolumeMarker};
 use crate::serving::{Eyes, serving, unknown_host};
 use crate::setup::Setup;
 use crate::swarm_hands::{LockedHands, SwarmHands};
 use crate::tier_run::{TierRun, TierStop};
+
+/// One test program; a whole tier's have the deadline of the run.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(600);
 
 /// How checks reach the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,16 +188,18 @@ impl<'a> Examiner<'a> {
         let names = [domain];
         let to_task = Target::Unix(relay.socket().to_owned());
         let hands = Arc::new(hands);
-        let socket = AppSocket::open(&self.folder().join("app"), Arc::clone(&hands))?;
+        let socket = AppSocket::open(&self.app_socket(), Arc::clone(&hands))?;
         let patience = Patience::default();
         match &self.route {
             Route::Direct => {
                 let door = Door::open(&names, to_task, patience).await?;
+                door.open_socket(&self.door_socket())?;
                 let app = Client::new(domain, door.address(), &Scheme::Http)?;
                 Ok(Attached { hands, door, beside: None, relay, socket, app, task: None, unknown: None })
             }
             Route::Proxy { address, ca } => {
                 let door = Door::open(&names, Target::Tcp(*address), patience).await?;
+                door.open_socket(&self.door_socket())?;
                 let beside = Door::open(&names, to_task, patience).await?;
                 let scheme = Scheme::Https { ca: ca.clone() };
                 let app = Client::new(domain, door.address(), &scheme)?;
@@ -233,10 +240,44 @@ impl<'a> Examiner<'a> {
             let report = self.looking(name, &evidence, async |looking| looking.check(check).await).await?;
             tier.record(report);
         }
+        self.programs(tier, &evidence).await?;
         if self.cancellation.is_cancelled() {
             return Err(TierStop::Cancelled);
         }
         if tier.has_failed() { Err(TierStop::Failed) } else { Ok(()) }
+    }
+
+    /// Test programs of this tier: ours, and the recipe's own where the host's settings approve them.
+    async fn programs(&self, tier: &mut TierRun, evidence: &Evidence) -> Result<(), TierStop> {
+        let name = tier.tier();
+        let Some(attached) = &self.attached else { return Err(not_attached(name)) };
+        let unreadable = |error: std::io::Error| trouble(name, format!("looking for test programs: {error}"));
+        let mut all = vec![
+            Programs::find(&self.setup.test_data.join("tests"), name, Origin::Recipe).map_err(unreadable)?,
+        ];
+        let aside = self.reporter.folder().local_tests();
+        if let LocalTests::Run(folder) = local_tests(&self.setup.settings, &self.setup.request.recipe, &aside)
+        {
+            all.push(Programs::find(&folder, name, Origin::RecipeLocal).map_err(unreadable)?);
+        }
+        let sandbox = Sandbox {
+            program: std::env::current_exe().map_err(unreadable)?,
+            door: self.door_socket(),
+            app_socket: Some(self.app_socket()),
+            ca: self.setup.settings.proxy.ca.clone().filter(|_| attached.task.is_some()),
+            base_url: attached.app.base().to_owned(),
+            domain: attached.hands.domain.to_string(),
+            run: attached.hands.run.clone(),
+        };
+        for programs in all {
+            if !programs.names.is_empty() {
+                self.reporter.progress(&format!("test programs of {name}"));
+            }
+            for report in sandbox.run_all(&programs, PROGRAM_LIMIT, self.cancellation, evidence).await {
+                tier.record(report);
+            }
+        }
+        Ok(())
     }
 
     /// Plants the recipe's seeds, and a marker in each volume that is backed up whole.
@@ -348,6 +389,14 @@ impl<'a> Examiner<'a> {
 
     fn evidence(&self, tier: Tier) -> Evidence {
         Evidence::new(self.reporter.folder().root(), tier, self.reporter.masker().clone())
+    }
+
+    fn app_socket(&self) -> PathBuf {
+        self.folder().join("app")
+    }
+
+    fn door_socket(&self) -> PathBuf {
+        self.folder().join("door")
     }
 
     fn folder(&self) -> PathBuf {

@@ -81,6 +81,12 @@ impl RunFolder {
         self.root.join("state")
     }
 
+    /// Tests of the recipe's own repository, copied aside.
+    #[must_use]
+    pub fn local_tests(&self) -> PathBuf {
+        self.home().join("local-tests")
+    }
+
     /// `HOME` of every program the run starts.
     #[must_use]
     pub fn home(&self) -> PathBuf {

@@ -13,6 +13,7 @@ pub mod folder;
 pub mod hands;
 pub mod host;
 pub mod http;
+pub mod local_tests;
 pub mod prepare;
 pub mod report;
 pub mod run;

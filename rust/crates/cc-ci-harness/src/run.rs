@@ -14,6 +14,7 @@ use cc_ci_model::result::{BaseName, Deploys, RunResult, RunState};
 use cc_ci_model::tier::Tier;
 use cc_ci_process::cancel::{Cancellation, Cause};
 use cc_ci_process::mask::Masker;
+use cc_ci_swarm::checkout::Checkout;
 use cc_ci_swarm::inventory::survey;
 use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, DeployError, Fault, NativeDeployer, Rendered};
@@ -27,8 +28,10 @@ use crate::examine::Examiner;
 use crate::finish::{Removal, TEARDOWN_BOUND, World, conclude_run, remove};
 use crate::folder::RunFolder;
 use crate::host::{self, Host};
+use crate::local_tests::copy_aside;
 use crate::prepare::{PrepareError, Prepared, prepare};
 use crate::report::{Reporter, Watcher};
+use crate::sandbox::{LocalTests, local_tests};
 use crate::setup::Setup;
 use crate::side::{self, Side};
 use crate::standing;
@@ -240,12 +243,13 @@ impl<'a> Story<'a> {
 
     async fn app(
         &mut self,
-        checkout: cc_ci_swarm::checkout::Checkout,
+        checkout: Checkout,
         domain: &RunDomain,
         first: &CommitSha,
         prepared: &Prepared,
     ) -> Result<App, Stop> {
         let recipe = &self.setup.request.recipe;
+        self.set_tests_aside(&checkout, &prepared.head).await?;
         let made = async {
             checkout.switch(first).await?;
             let version = prepared.plan.base.as_ref().map_or(first.short(), |base| base.name.as_str());
@@ -268,6 +272,23 @@ impl<'a> Story<'a> {
             env,
             state,
         })
+    }
+
+    /// Tests of the recipe's own repository are copied before anything moves the checkout; ignored ones are named.
+    async fn set_tests_aside(&self, checkout: &Checkout, head: &CommitSha) -> Result<(), Stop> {
+        checkout.switch(head).await.map_err(|error| trouble("checkout", error, true))?;
+        let aside = self.reporter.folder().local_tests();
+        if let Err(error) = copy_aside(checkout.folder(), &aside) {
+            self.reporter.warn(format!("tests of the recipe's own repository cannot be used: {error}"));
+            return Ok(());
+        }
+        if let LocalTests::Ignored(sentence) =
+            local_tests(&self.setup.settings, &self.setup.request.recipe, &aside)
+        {
+            self.reporter.note(sentence.clone());
+            self.reporter.update(|result| result.customisation.push(sentence));
+        }
+        Ok(())
     }
 
     /// Both sides are read and judged before anything is deployed. `None`: a tier failed by the recipe's fault.
