@@ -22,16 +22,20 @@ pub fn of(setup: &Setup) -> Vec<String> {
         lines.push(format!("{tier} declared as not applicable: {reason}"));
     }
     if !own.seed.is_empty() {
-        lines.push(format!("{} seeds", own.seed.len()));
+        lines.push(counted(own.seed.len(), "seed"));
     }
     for tier in Tier::PLANNABLE {
         let checks = own.checks(tier).count();
         if checks > 0 {
-            lines.push(format!("{checks} checks in {tier}"));
+            lines.push(format!("{} in {tier}", counted(checks, "check")));
         }
     }
     if setup.settings.runs_tests_of(&setup.request.recipe) {
         lines.push("the recipe's own tests are approved on this host".to_owned());
     }
     lines
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

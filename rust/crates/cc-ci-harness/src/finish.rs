@@ -10,7 +10,9 @@ use cc_ci_model::outcome::{Aftermath, Conclusion, Ending, Status, TierOutcome, c
 use cc_ci_model::result::{RunState, Teardown, TierReport, WitnessState};
 use cc_ci_model::tier::Tier;
 use cc_ci_process::cancel::Cancellation;
+use cc_ci_process::leftovers;
 use cc_ci_process::mask::scan_folder;
+use cc_ci_process::wait::{Look, Waiting, wait_for};
 use cc_ci_swarm::docker::Docker;
 use cc_ci_swarm::inventory::survey;
 use cc_ci_swarm::lock::HeldLock;
@@ -92,9 +94,14 @@ pub async fn remove(
             removal.left.push("unknown, as the survey failed".to_owned());
         }
     }
+    if let Err(error) = processes_are_gone(reporter, &unbound).await {
+        problems.push(error.clone());
+        removal.left.push(error);
+    }
     if let Some(proof) = proof.filter(|_| removal.left.is_empty()) {
         if let Err(error) = reporter.folder().remove_working_files() {
             problems.push(format!("removing the run's working files: {error}"));
+            removal.left.push(format!("files below {}", reporter.folder().abra().display()));
         }
         if let Err(error) = record.remove(state, &proof) {
             problems.push(error.to_string());
@@ -119,6 +126,22 @@ pub async fn remove(
         checks: Vec::new(),
     });
     removal
+}
+
+/// Waits for the last processes of the run: one that was just ended takes a moment to be gone.
+async fn processes_are_gone(reporter: &Reporter, cancellation: &Cancellation) -> Result<(), String> {
+    let waiting = Waiting { deadline: Duration::from_secs(10), interval: Duration::from_millis(50) };
+    let sentence = "waiting for the run's processes to end";
+    let gone = wait_for(sentence, waiting, None, cancellation, || async {
+        let left = leftovers::of_folder(reporter.folder().root())?;
+        let names: Vec<String> = left.iter().map(ToString::to_string).collect();
+        Ok::<_, std::io::Error>(if names.is_empty() {
+            Look::There(())
+        } else {
+            Look::NotYet(names.join(", "))
+        })
+    });
+    gone.await.map_err(|error| error.to_string())
 }
 
 /// Decides the verdict, writes the result for good and says the last line of the log.

@@ -5,6 +5,7 @@ pub mod cancel;
 pub mod child;
 pub mod environment;
 pub mod exit;
+pub mod leftovers;
 pub mod logging;
 pub mod mask;
 pub mod parent;

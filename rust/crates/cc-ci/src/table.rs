@@ -33,7 +33,8 @@ pub fn print_result(printer: &mut Printer, result: &RunResult) {
             tier.name.word().into(),
             Cell::styled(style(tier.status), tier.status.word()),
             format!("{:7.1}", tier.seconds).into(),
-            format!("{passed}/{}", tier.checks.len()).into(),
+            if tier.checks.is_empty() { String::new() } else { format!("{passed}/{}", tier.checks.len()) }
+                .into(),
             tier.reason.clone().into(),
         ]);
     }
@@ -67,13 +68,13 @@ pub fn print_result(printer: &mut Printer, result: &RunResult) {
         print_evidence(printer, teardown);
     }
     for (label, lines) in
-        [("limits", &result.limits), ("customisation", &result.customisation), ("retries", &result.retries)]
+        [("limits", &result.limits), ("customised", &result.customisation), ("retries", &result.retries)]
     {
         for line in lines {
-            printer.line(&format!("{label:<10}{line}"));
+            printer.line(&format!("{label:<10} {line}"));
         }
     }
-    printer.line(&format!("replay    {}", result.replay));
+    printer.line(&format!("replay     {}", result.replay));
 }
 
 fn print_verdict(printer: &mut Printer, result: &RunResult) {
@@ -87,9 +88,9 @@ fn print_verdict(printer: &mut Printer, result: &RunResult) {
         (None, RunState::Interrupted | RunState::Finished) => ("interrupted", Style::Warn),
     };
     let word = printer.style(style, word);
-    printer.line(&format!("verdict   {word}, level {} of 5 ({})", result.level, result.level_reason));
+    printer.line(&format!("verdict    {word}, level {} of 5 ({})", result.level, result.level_reason));
     if let Some(trouble) = &result.trouble {
-        printer.line(&format!("trouble   in {}: {}", trouble.place, trouble.what));
+        printer.line(&format!("trouble    in {}: {}", trouble.place, trouble.what));
     }
 }
 
@@ -104,18 +105,18 @@ fn print_evidence(printer: &mut Printer, teardown: &Teardown) {
     };
     let left = if evidence.left.is_empty() { "0".to_owned() } else { evidence.left.join(", ") };
     let (created, removed) = (list(&evidence.created), list(&evidence.removed));
-    printer.line(&format!("created   {created}"));
-    printer.line(&format!("removed   {removed}"));
+    printer.line(&format!("created    {created}"));
+    printer.line(&format!("removed    {removed}"));
     let mark = if evidence.left.is_empty() { Style::Ok } else { Style::Fail };
     let left = printer.style(mark, &left);
-    printer.line(&format!("left      {left}"));
+    printer.line(&format!("left       {left}"));
     let changed = if evidence.witness_changed.is_empty() {
         String::new()
     } else {
         format!(": {}", evidence.witness_changed.join(", "))
     };
     printer.line(&format!(
-        "witness   {}{changed}; objects of others changed: {}",
+        "witness    {}{changed}; objects of others changed: {}",
         teardown.witness.word(),
         evidence.others_changed
     ));
