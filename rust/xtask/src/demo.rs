@@ -28,9 +28,6 @@ pub(crate) struct DemoArguments {
     run: Vec<OsString>,
 }
 
-/// The recipe it runs.
-const RECIPE: &str = "cc-ci-testkit/recipes/custom-html";
-
 /// Runs the demo; its status is that of `cc-ci run`.
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
     packages::ensure(packages::PROGRAMS)?;
@@ -56,6 +53,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
 fn on_private_engine(cc_ci: &Path, arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
     say("starting a private Docker engine with registry and images; the machine's own Docker is not touched");
     let bed = Testbed::start(if arguments.traefik { Proxy::Traefik } else { Proxy::Without })?;
+    bed.add_witness()?;
     let mut extra = arguments.run.clone();
     if arguments.traefik && !extra.iter().any(|word| word == "--via") {
         extra.extend(["--via".into(), "proxy".into()]);
@@ -72,7 +70,7 @@ fn on_private_engine(cc_ci: &Path, arguments: &DemoArguments) -> anyhow::Result<
 fn call(mut cc_ci: Command, registry: &str, settings: &Path, extra: &[OsString]) -> anyhow::Result<ExitCode> {
     let folder =
         tempfile::Builder::new().prefix("cc-ci-demo-").tempdir().context("making a folder for the demo")?;
-    say(format!("making the repository of {RECIPE}: three releases and a pull request"));
+    say("making the git repository of the recipe custom-html: three releases and a pull request");
     let (repository, head) =
         RecipeRepository::bundled("custom-html", &folder.path().join("custom-html"), registry)?;
     cc_ci

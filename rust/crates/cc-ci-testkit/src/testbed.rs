@@ -33,9 +33,6 @@ pub enum TestbedError {
     /// The proxy.
     #[error(transparent)]
     Traefik(#[from] TraefikError),
-    /// The witness.
-    #[error(transparent)]
-    Witness(#[from] WitnessError),
     /// The description could not be written.
     #[error("writing the description of the test engine: {0}")]
     Description(std::io::Error),
@@ -120,7 +117,7 @@ macro_rules! engine_or_skip {
     };
 }
 
-/// A private engine with registry, images, helper, witness and, if wanted, proxy; all of it ends when it is dropped.
+/// A private engine with registry, images, helper and, if wanted, proxy; all of it ends when it is dropped.
 #[derive(Debug)]
 pub struct Testbed {
     /// The engine.
@@ -143,9 +140,6 @@ impl Testbed {
         let has_helper = stock::make_helper(&engine)?;
         if !has_helper {
             say("this workspace has no helper: its image is left out");
-        }
-        if let Some(probe) = images.get("probe:1.0") {
-            witness::deploy(&engine, &probe.reference)?;
         }
         let traefik = match proxy {
             Proxy::Without => None,
@@ -175,6 +169,14 @@ impl Testbed {
     /// The file with the description, the value of [`VARIABLE`].
     pub fn description_file(&self) -> &Path {
         &self.file
+    }
+
+    /// Deploys the witness, as a real host has it; a test that wants none, or its own, leaves it out.
+    ///
+    /// # Errors
+    /// It does not run within 60 s.
+    pub fn add_witness(&self) -> Result<(), WitnessError> {
+        witness::deploy(&self.engine, &self.description.image("probe:1.0").reference)
     }
 
     /// Ends everything and waits until nothing of it is left.

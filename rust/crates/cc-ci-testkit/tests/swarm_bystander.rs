@@ -23,12 +23,14 @@ fn a_testbed_does_not_touch_the_users_docker() {
     }
     // One engine plays the user's own Docker, with a stack that runs on it.
     let bystander = Testbed::start(Proxy::Without).unwrap();
+    bystander.add_witness().unwrap();
     let before = inventory::take(&bystander.engine).unwrap();
     let machine_before = machine();
     assert!(before["services"].iter().any(|line| line.contains(witness::STACK)), "{before:?}");
 
     // Beside it the whole life of what the demo starts, with objects of the very same names.
     let other = Testbed::start(Proxy::Without).unwrap();
+    other.add_witness().unwrap();
     other.engine.docker().args(["volume", "create", "added"]).run().unwrap();
     other.engine.docker().args(["stack", "rm", witness::STACK]).run().unwrap();
     assert_ne!(inventory::take(&other.engine).unwrap(), before);
