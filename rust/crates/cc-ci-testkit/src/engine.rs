@@ -18,7 +18,9 @@ use crate::{cache, sweep};
 /// The address the engine advertises in its namespace (RFC 5737 documentation range).
 pub const ADDRESS: &str = "192.0.2.1";
 
-const KEEPER: &str = include_str!("engine/keeper.sh");
+/// What holds an engine, and what is the first process in it; both lie in the engine's folder while it lives.
+const SCRIPTS: [(&str, &str); 2] =
+    [("keeper.sh", include_str!("engine/keeper.sh")), ("daemon.sh", include_str!("engine/daemon.sh"))];
 
 /// Why a private engine did not start, restart or stop.
 #[derive(Debug, thiserror::Error)]
@@ -122,8 +124,10 @@ impl PrivateEngine {
         made(&folder.join("client"))?;
         made(&data)?;
         // The machine's own /etc/docker/daemon.json is not this daemon's.
-        let settings = folder.join("client/daemon.json");
-        std::fs::write(&settings, "{}").map_err(|cause| EngineError::Folders { path: settings, cause })?;
+        for (name, text) in SCRIPTS.into_iter().chain([("client/daemon.json", "{}")]) {
+            let path = folder.join(name);
+            std::fs::write(&path, text).map_err(|cause| EngineError::Folders { path, cause })?;
+        }
         if let Some(kept) = &options.data_from {
             share_data(kept, &data)?;
         }
@@ -131,8 +135,8 @@ impl PrivateEngine {
         let exec_root = folder.join("exec");
         let mut command = Command::new("unshare");
         command
-            .args(["--net", "bash", "-c", KEEPER, "keeper"])
-            .args([&folder, &data])
+            .args(["--net", "bash"])
+            .args([&folder.join("keeper.sh"), &folder, &data])
             .args([&cgroup, "--", "dockerd", "--data-root"])
             .arg(data.join("docker"))
             .arg("--exec-root")

@@ -3,10 +3,8 @@
 #   bash keeper.sh FOLDER DATA CGROUP -- dockerd ARGUMENT...
 #
 # FOLDER/lock is held as long as anything of the engine lives. The daemon and everything it starts live in a process
-# and a mount namespace whose first process reads words from standard input: TERM and KILL end the daemon and START
-# starts it again; REGISTRY starts the registry of FOLDER/registry.yml and NO-REGISTRY ends it. The end of the input
-# ends the namespace and with it every process and mount in it; it comes when the owner closes it or dies, by whatever
-# signal.
+# and a mount namespace whose first process is daemon.sh; when that ends, the kernel ends all of them and their mounts,
+# and what is left are folders.
 set -u
 folder=$1 data=$2 cgroup=$3
 shift 4
@@ -23,37 +21,7 @@ ip link set ccci0 up
 ip link set ccci1 up
 
 export FOLDER="$folder"
-unshare --mount --pid --fork --kill-child=KILL --mount-proc --propagation private bash -c '
-    # Sockets that containerd keeps outside its own folders (containerd 1.6, pkg/shim: /run/containerd/s).
-    mkdir -p /run/containerd /run/docker
-    mount -t tmpfs tmpfs /run/containerd
-    mount -t tmpfs tmpfs /run/docker
-    start() {
-        rm -f "$FOLDER/docker.pid"
-        "$@" >>"$FOLDER/dockerd.log" 2>&1 </dev/null 9>&- &
-        daemon=$!
-        echo "running" >"$FOLDER/daemon"
-    }
-    start "$@"
-    while read -r word; do
-        case $word in
-        TERM | KILL)
-            kill -"$word" "$daemon"
-            wait "$daemon"
-            echo "ended" >"$FOLDER/daemon"
-            ;;
-        START) start "$@" ;;
-        REGISTRY)
-            docker-registry serve "$FOLDER/registry.yml" >>"$FOLDER/registry.log" 2>&1 </dev/null &
-            registry=$!
-            ;;
-        NO-REGISTRY)
-            kill -KILL "$registry"
-            wait "$registry"
-            ;;
-        esac
-    done
-' engine "$@"
+unshare --mount --pid --fork --kill-child=KILL --mount-proc --propagation private bash "$folder/daemon.sh" "$@"
 
 rm -rf --one-file-system "$data"
 for parent in /sys/fs/cgroup /sys/fs/cgroup/*; do
