@@ -37,9 +37,12 @@ pub fn unpack(packages: &[&str], root: &Path) -> Result<(), RootError> {
         let apt = Program::new("apt-get").args(["-qq", "download"]).args(packages).folder(folder.path());
         apt.deadline(Duration::from_secs(300)).run()
     };
-    if download().is_err() {
+    if let Err(first) = download() {
         // Empty or outdated lists are the usual cause, and only root can renew them.
-        Program::new("apt-get").args(["-qq", "update"]).deadline(Duration::from_secs(300)).run()?;
+        let update = Program::new("apt-get").args(["-qq", "update"]).deadline(Duration::from_secs(300)).run();
+        if update.is_err() {
+            return Err(first.into());
+        }
         download()?;
     }
     let entries = std::fs::read_dir(folder.path());

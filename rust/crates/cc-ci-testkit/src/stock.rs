@@ -127,10 +127,7 @@ fn broken(path: &Path, what: &dyn std::fmt::Display) -> StockError {
 /// As [`kept`].
 pub fn make(docker: &impl Docker, registry: &str, probe: &Path) -> Result<StockImages, StockError> {
     let folder = scratch_folder()?;
-    let root = folder.path().join("nginx");
-    debian_root::nginx(&root)?;
-    let nginx = folder.path().join("nginx.tar");
-    image::archive(&root, &nginx)?;
+    let nginx = nginx_layer()?;
     let probe_archive = folder.path().join("probe.tar");
     // The folder of its files has to be there, for a volume to take owner and mode from.
     let marker = folder.path().join("marker");
@@ -160,6 +157,19 @@ pub fn make(docker: &impl Docker, registry: &str, probe: &Path) -> Result<StockI
         }
     }
     Ok(images)
+}
+
+/// The files of nginx as an archive, made once and kept.
+fn nginx_layer() -> Result<PathBuf, StockError> {
+    const LAYER: &str = "layer.tar";
+    let key = cache::key("nginx", [MAKING.to_owned(), debian_root::recipe_of_nginx()]);
+    let folder = cache::entry(&key, |folder| {
+        say("downloading nginx from the distribution's packages, once");
+        let scratch = scratch_folder()?;
+        debian_root::nginx(scratch.path())?;
+        Ok::<_, StockError>(image::archive(scratch.path(), &folder.join(LAYER))?)
+    })?;
+    Ok(folder.join(LAYER))
 }
 
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
