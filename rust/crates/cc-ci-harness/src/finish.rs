@@ -172,6 +172,7 @@ pub fn conclude_run(
         tiers.iter().map(|(tier, outcome)| (*tier, outcome.status())).collect();
     let reached = level(&statuses);
     reporter.update(|result| {
+        result.tiers.sort_by_key(|tier| tier.name);
         result.run.state = RunState::Finished;
         result.run.finished = Some(jiff::Timestamp::now().to_string());
         result.verdict = Some(conclusion.word());

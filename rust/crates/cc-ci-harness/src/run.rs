@@ -8,9 +8,9 @@ use cc_ci_model::convergence::Limits as ConvergenceLimits;
 use cc_ci_model::event::Happening;
 use cc_ci_model::head_proof::proves_head;
 use cc_ci_model::names::{CommitSha, RunDomain, RunId};
-use cc_ci_model::outcome::{Conclusion, Ending, TierOutcome, Trouble, Unjudged, Verdict};
+use cc_ci_model::outcome::{Conclusion, Ending, Status, TierOutcome, Trouble, Unjudged, Verdict};
 use cc_ci_model::plan::Decision;
-use cc_ci_model::result::{BaseName, Deploys, RunResult, RunState};
+use cc_ci_model::result::{BaseName, Deploys, RunResult, RunState, TierReport};
 use cc_ci_model::tier::Tier;
 use cc_ci_process::cancel::{Cancellation, Cause};
 use cc_ci_process::mask::Masker;
@@ -212,6 +212,9 @@ impl<'a> Story<'a> {
             };
             self.reporter.log(&format!("plan: {} {word}: {}", tier.tier, tier.reason));
         }
+        for tier in plan.tiers.iter().filter(|tier| tier.decision == Decision::NotApplicable) {
+            self.outcomes.push((tier.tier, TierOutcome::NotApplicable));
+        }
         self.reporter.event(Happening::Planned { tiers: plan.tiers.clone() });
         let customisation = crate::customisation::of(self.setup);
         for line in &customisation {
@@ -220,6 +223,10 @@ impl<'a> Story<'a> {
         self.reporter.update(|result| {
             result.request.reference = Some(prepared.head.clone());
             result.plan.clone_from(&plan.tiers);
+            let without_meaning = plan.tiers.iter().filter(|tier| tier.decision == Decision::NotApplicable);
+            result.tiers = without_meaning
+                .map(|tier| untouched(tier.tier, Status::NotApplicable, tier.reason.clone()))
+                .collect();
             result.deploys = Deploys { counted: 0, expected: plan.expected_deploys };
             result.customisation = customisation;
             result.base = plan.base.as_ref().map(|base| BaseName {
@@ -604,19 +611,18 @@ impl<'a> Story<'a> {
             };
             let outcome = TierOutcome::Unverified(Unjudged::NotReached);
             self.reporter.update(|result| {
-                let report = cc_ci_model::result::TierReport {
-                    name: tier,
-                    status: outcome.status(),
-                    reason,
-                    seconds: 0.0,
-                    checks: Vec::new(),
-                };
+                let report = untouched(tier, outcome.status(), reason);
                 let before_teardown = result.tiers.iter().position(|report| report.name == Tier::Teardown);
                 result.tiers.insert(before_teardown.unwrap_or(result.tiers.len()), report);
             });
             self.outcomes.push((tier, outcome));
         }
     }
+}
+
+/// The report of a tier in which nothing was done.
+fn untouched(name: Tier, status: Status, reason: String) -> TierReport {
+    TierReport { name, status, reason, seconds: 0.0, checks: Vec::new() }
 }
 
 /// Whether a run that ended so is good for its caller.

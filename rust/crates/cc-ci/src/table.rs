@@ -38,17 +38,13 @@ pub fn print_result(printer: &mut Printer, result: &RunResult) {
             tier.reason.clone().into(),
         ]);
     }
-    for planned in result.plan.iter().filter(|planned| planned.decision != Decision::Run) {
-        let (word, reason) = match planned.decision {
-            Decision::NotApplicable => ("not applicable", &planned.reason),
-            Decision::NotPlanned | Decision::Run => ("not planned", &planned.reason),
-        };
+    for planned in result.plan.iter().filter(|planned| planned.decision == Decision::NotPlanned) {
         table.row([
             planned.tier.word().into(),
-            Cell::styled(Style::Dim, word),
+            Cell::styled(Style::Dim, "not planned"),
             "".into(),
             "".into(),
-            Cell::styled(Style::Dim, reason.clone()),
+            Cell::styled(Style::Dim, planned.reason.clone()),
         ]);
     }
     printer.table(&table);
