@@ -12,6 +12,7 @@ pub mod event;
 pub mod head_proof;
 pub mod inventory;
 pub mod level;
+pub mod lint;
 pub mod names;
 pub mod outcome;
 pub mod plan;

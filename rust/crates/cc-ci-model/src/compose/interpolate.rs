@@ -116,7 +116,7 @@ pub(super) fn substitute(template: &str, env: &BTreeMap<String, String>) -> Resu
 }
 
 /// The inside of `NAME…` or `{NAME…}` at the start of a text, and what follows it.
-fn variable(text: &str) -> Option<(&str, &str)> {
+pub(super) fn variable(text: &str) -> Option<(&str, &str)> {
     match text.strip_prefix('{') {
         None => {
             let length = name_length(text)?;

@@ -22,6 +22,7 @@ mod service;
 mod shape;
 mod top_level;
 mod tree;
+pub mod used;
 mod variables;
 mod words;
 
