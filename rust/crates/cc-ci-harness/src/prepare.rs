@@ -66,10 +66,10 @@ pub async fn prepare(
     let checkout = Checkout::clone_from(programs, source, folder, git_config).await?;
     let head = checkout.resolve(request.reference.as_ref(), request.pr).await?;
     let releases = checkout.releases(&head).await?;
-    let default_branch = checkout.default_branch().await?;
+    let tip = checkout.tip(&head).await?;
     let in_settings = setup.recipe_toml.upgrade.base.as_ref().map(ToString::to_string);
     let asked = request.from.clone().or_else(|| in_settings.clone());
-    let base = choose_base(&head, &releases, default_branch.as_ref(), asked.as_deref());
+    let base = choose_base(&head, &releases, tip.as_ref(), asked.as_deref());
     if let Err(error @ (NoBase::UnknownVersion { .. } | NoBase::IsHead { .. })) = &base {
         return Err(match request.from {
             Some(_) => PrepareError::BadArgument(error.to_string()),

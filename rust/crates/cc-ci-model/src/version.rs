@@ -91,6 +91,15 @@ pub struct Release {
     pub is_annotated: bool,
 }
 
+/// The tip of the source's default branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tip {
+    /// Its commit.
+    pub commit: CommitSha,
+    /// Whether it is head or descends from head: then it is not older, and an upgrade from it would go backwards.
+    pub contains_head: bool,
+}
+
 /// Where an upgrade starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
@@ -107,7 +116,7 @@ pub struct Base {
 pub enum NoBase {
     /// Structural: nothing older than head exists. The tier is not applicable.
     #[error(
-        "no release older than {head} and {head} is the tip of the default branch: there is nothing to upgrade from"
+        "no release is older than {head}, and the default branch holds {head} already: there is nothing to upgrade from"
     )]
     NothingOlder {
         /// First eight digits of head.
@@ -130,14 +139,14 @@ pub enum NoBase {
 }
 
 /// Chooses the base: the version asked for; else the newest release that head descends from and is not head; else
-/// the tip of the default branch, if that is another commit (features.md 4.3, without warm canonicals).
+/// the tip of the default branch, if head is not in it yet (features.md 4.3, without warm canonicals).
 ///
 /// # Errors
 /// [`NoBase`] says why there is none.
 pub fn choose_base(
     head: &CommitSha,
     releases: &[Release],
-    default_branch: Option<&CommitSha>,
+    default_branch: Option<&Tip>,
     asked: Option<&str>,
 ) -> Result<Base, NoBase> {
     let mut newest_first: Vec<&Release> = releases.iter().collect();
@@ -168,9 +177,9 @@ pub fn choose_base(
         });
     }
     match default_branch {
-        Some(tip) if tip != head => Ok(Base {
+        Some(tip) if !tip.contains_head => Ok(Base {
             name: "main".to_owned(),
-            commit: tip.clone(),
+            commit: tip.commit.clone(),
             reason: "no older release: tip of the default branch".to_owned(),
         }),
         _ => Err(NoBase::NothingOlder { head: head.short().to_owned() }),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cc_ci_model::names::{CommitSha, GitSource, PrNumber};
 use cc_ci_model::request::GitRef;
-use cc_ci_model::version::{RecipeVersion, Release};
+use cc_ci_model::version::{RecipeVersion, Release, Tip};
 
 use crate::programs::{ProgramError, Programs};
 
@@ -191,6 +191,17 @@ impl Checkout {
     /// Only where git itself fails.
     pub async fn default_branch(&self) -> Result<Option<CommitSha>, CheckoutError> {
         self.commit_of("refs/remotes/origin/HEAD").await
+    }
+
+    /// The tip of the default branch as seen from head.
+    ///
+    /// # Errors
+    /// Only where git itself fails.
+    pub async fn tip(&self, head: &CommitSha) -> Result<Option<Tip>, CheckoutError> {
+        let Some(commit) = self.default_branch().await? else { return Ok(None) };
+        let output =
+            self.git(&["merge-base", "--is-ancestor", head.as_str(), commit.as_str()], LOCAL_LIMIT).await?;
+        Ok(Some(Tip { contains_head: output.success(), commit }))
     }
 
     /// All tags that name a version, with their commits, and whether `head` descends from them.
