@@ -224,11 +224,10 @@ mod tests {
             "1.0.0+1",
             "head is a release itself"
         );
-        assert_eq!(choose_base(&sha('d'), &[], Some(&sha('e')), None).unwrap().name, "main");
-        assert!(matches!(
-            choose_base(&sha('d'), &[], Some(&sha('d')), None),
-            Err(NoBase::NothingOlder { .. })
-        ));
+        let tip = |contains_head| Tip { commit: sha('e'), contains_head };
+        assert_eq!(choose_base(&sha('d'), &[], Some(&tip(false)), None).unwrap().name, "main");
+        let newer = choose_base(&sha('d'), &[], Some(&tip(true)), None);
+        assert!(matches!(newer, Err(NoBase::NothingOlder { .. })), "from there it would be a downgrade");
         assert!(matches!(choose_base(&sha('d'), &[], None, None), Err(NoBase::NothingOlder { .. })));
     }
 
