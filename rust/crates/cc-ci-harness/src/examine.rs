@@ -352,6 +352,10 @@ impl<'a> Examiner<'a> {
         if let Err(error) = attached.relay.stop(&self.host.docker).await {
             self.reporter.log(&format!("ending the relay: {error}; it goes with the stack"));
         }
+        // Nothing but sockets that lead nowhere.
+        if let Err(error) = std::fs::remove_dir_all(self.folder()) {
+            self.reporter.log(&format!("removing {}: {error}", self.folder().display()));
+        }
     }
 
     async fn looking<T>(

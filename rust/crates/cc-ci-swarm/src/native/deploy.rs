@@ -6,7 +6,7 @@ use std::time::Duration;
 use cc_ci_model::compose::RECIPE_FOLDER;
 use cc_ci_model::deploy_overlay::{OverlayFacts, deploy_overlay};
 use cc_ci_model::names::CommitSha;
-use cc_ci_process::atomic;
+use cc_ci_process::{atomic, environment};
 use serde_json::Value;
 
 use super::DeployError;
@@ -105,7 +105,9 @@ impl NativeDeployer {
         }
         arguments.push(app.stack.as_str());
         let env = rendered.env.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let programs = self.programs.with_env(env);
+        let logins = logins();
+        let logins = logins.as_deref().map(|folder| (environment::DOCKER_CONFIG, folder));
+        let programs = self.programs.with_env(env.chain(logins));
         let label = format!("deploying {} at {chaos_version} to {}", app.recipe, app.domain);
         let output = programs
             .run_with_input(&label, "docker", &arguments, app.checkout.folder(), DEPLOY_LIMIT, input)
@@ -130,6 +132,13 @@ fn relocated(mut merged: Value, folder: &Path) -> Value {
         }
     }
     merged
+}
+
+/// Folder of the caller's registry logins: the run has a home of its own, and its pulls count against somebody's quota.
+fn logins() -> Option<String> {
+    let own = std::env::var(environment::DOCKER_CONFIG).ok().filter(|folder| !folder.is_empty());
+    let in_home = || std::env::var(environment::HOME).ok().map(|home| format!("{home}/.docker"));
+    own.or_else(in_home).filter(|folder| Path::new(folder).join("config.json").is_file())
 }
 
 /// A refusal of the CLI is the recipe's fault, unless the engine is not there.
