@@ -14,6 +14,7 @@ pub mod hands;
 pub mod host;
 pub mod http;
 pub mod local_tests;
+pub mod pinned;
 pub mod prepare;
 pub mod report;
 pub mod run;

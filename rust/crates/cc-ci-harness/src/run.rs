@@ -519,6 +519,7 @@ impl<'a> Story<'a> {
         }
         self.say_limits(&side.deployed.limits);
         standing::images_are_heads(tier, app, &head, &side.settled)?;
+        crate::pinned::tags_follow_digests(docker, tier, &self.reporter.result()).await?;
         standing::remove_dropped(docker, deploying.lock, tier, app, &head).await?;
         standing::kept(docker, tier, app, &objects).await?;
         examiner.attach(tier, app, &head, &side.settled).await?;
