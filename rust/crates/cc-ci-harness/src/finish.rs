@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cc_ci_model::event::Happening;
-use cc_ci_model::inventory::{Inventory, Moments, WITNESS_STACK, difference};
+use cc_ci_model::inventory::{Inventory, Moments, Object, WITNESS_STACK, difference};
 use cc_ci_model::level::level;
 use cc_ci_model::names::StackName;
 use cc_ci_model::outcome::{Aftermath, Conclusion, Ending, Status, TierOutcome, conclude};
@@ -77,7 +77,13 @@ pub async fn remove(
         (Ok(deployed), Ok(after)) => {
             let moments = Moments { before: &world.before, deployed: &deployed, after: &after };
             let stacks = [world.stack.clone()];
-            let evidence = difference(moments, &stacks, &[WITNESS_STACK]);
+            let mut evidence = difference(moments, &stacks, &[WITNESS_STACK]);
+            // What carries the run's mark is the run's, wherever it lies; the stack's removal does not reach it.
+            let id = reporter.result().run.id;
+            let is_stray =
+                |object: &&Object| object.run.as_ref() == Some(&id) && !object.belongs_to(&world.stack);
+            let strays = after.objects().iter().filter(is_stray).map(Object::title);
+            evidence.left.extend(strays);
             let has_witness = !world.before.labelled(WITNESS_STACK).is_empty();
             let witness = match (has_witness, evidence.witness_changed.is_empty()) {
                 (false, _) => WitnessState::None,
