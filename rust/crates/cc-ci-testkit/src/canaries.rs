@@ -104,7 +104,7 @@ pub fn all(engine: &TestEngine) -> Vec<Canary> {
 
 fn crash_loop(engine: &TestEngine) -> Canary {
     let side = Side { environment: &["PROBE_CRASH_AFTER_MS=200"], ..head(engine) };
-    let words = ["canary-crash-loop", "restart loop", "non-zero exit (3)", "crashing as told"];
+    let words = ["_app: restart loop", "non-zero exit (3)", "crashing as told"];
     red_at_install("canary-crash-loop", "its process ends by itself after a moment", &side, &words)
 }
 
@@ -114,7 +114,7 @@ fn not_serving(engine: &TestEngine) -> Canary {
         "canary-not-serving",
         "it runs, and nothing listens on the port its labels name",
         &side,
-        &["8080"],
+        &["listens on no port", "8080"],
     )
 }
 
@@ -143,7 +143,7 @@ fn registry_down(engine: &TestEngine) -> Canary {
 
 fn rolls_back(engine: &TestEngine) -> Canary {
     let side = Side { environment: &["PROBE_CRASH_AFTER_MS=200"], ..head(engine) };
-    let words = ["rolled back", "rollback_completed"];
+    let words = ["_app: the update failed and was rolled back", "non-zero exit (3)"];
     red_at_upgrade(
         engine,
         "canary-rolls-back",
@@ -160,7 +160,7 @@ fn pauses(engine: &TestEngine) -> Canary {
         on_failure: "pause",
         ..head(engine)
     };
-    let words = ["update failed and is paused"];
+    let words = ["_app: the update failed and is paused", "non-zero exit (3)"];
     red_at_upgrade(engine, "canary-pauses", "head crashes in the place of the old task", &side, &words)
 }
 
@@ -185,7 +185,7 @@ fn keeps_image(engine: &TestEngine) -> Canary {
 
 fn loses_volume(engine: &TestEngine) -> Canary {
     let side = Side { volume: "files", ..head(engine) };
-    let words = ["data"];
+    let words = ["_files", "data is lost"];
     red_at_upgrade(
         engine,
         "canary-loses-volume",
@@ -307,6 +307,7 @@ services:
         - \"traefik.http.routers.${{STACK_NAME}}.entrypoints=web-secure\"
         - \"traefik.http.routers.${{STACK_NAME}}.tls.certresolver=${{LETS_ENCRYPT_ENV}}\"
         - \"coop-cloud.${{STACK_NAME}}.version={version}\"
+        - \"backupbot.backup=true\"
 
 networks:
   proxy:
@@ -335,7 +336,7 @@ const README: &str = "\
 * **Category**: Utilities
 * **Status**: 0, alpha
 * **Healthcheck**: Yes
-* **Backups**: No
+* **Backups**: Yes
 * **Email**: N/A
 * **Tests**: 0
 * **SSO**: N/A
