@@ -12,6 +12,7 @@ use cc_ci_model::recipe_toml::RecipeToml;
 use cc_ci_model::result::Origin;
 use cc_ci_model::settings::ViaChoice;
 use cc_ci_model::tier::Tier;
+use cc_ci_model::volume_homes::VolumeHomes;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_swarm::convergence::Settled;
 use cc_ci_swarm::lock::HeldLock;
@@ -57,6 +58,13 @@ struct Attached {
     unknown: Option<Client>,
 }
 
+/// The one port of the one task that is asked.
+#[derive(Debug, Clone)]
+struct Asked {
+    container: String,
+    port: u16,
+}
+
 /// Looks at an app through its door, its helper and its containers.
 pub struct Examiner<'a> {
     setup: &'a Setup,
@@ -67,9 +75,12 @@ pub struct Examiner<'a> {
     http_limit: Duration,
     route: Route,
     attached: Option<Attached>,
+    asked: Option<Asked>,
     generation: u32,
     seeds: Vec<PlantedSeed<'a>>,
     markers: Vec<VolumeMarker>,
+    /// Where volumes lay when the markers were planted, and where they lie in what is attached.
+    homes: (VolumeHomes, VolumeHomes),
 }
 
 impl<'a> Examiner<'a> {
@@ -101,9 +112,11 @@ impl<'a> Examiner<'a> {
             http_limit,
             route,
             attached: None,
+            asked: None,
             generation: 0,
             seeds: Vec::new(),
             markers: Vec::new(),
+            homes: Default::default(),
         })
     }
 
@@ -119,6 +132,7 @@ impl<'a> Examiner<'a> {
         settled: &Settled,
     ) -> Result<(), TierStop> {
         self.detach().await;
+        self.homes.1 = VolumeHomes::of(&rendered.compose, &app.stack);
         self.generation += 1;
         let since = Instant::now();
         let trouble = |what: String| trouble(tier.tier(), what);
@@ -159,6 +173,7 @@ impl<'a> Examiner<'a> {
                 Err(error) => return Err(trouble(error.to_string())),
             },
         };
+        self.asked = Some(Asked { container: container.clone(), port });
         let folder = self.folder();
         let job = RelayJob {
             stack: &app.stack,
@@ -222,10 +237,27 @@ impl<'a> Examiner<'a> {
         let health = &self.setup.recipe_toml.app.health;
         let evidence = self.evidence(tier.tier());
         self.reporter.progress("waiting for the app to serve");
-        let report = serving(eyes, health, self.http_limit, self.cancellation, &evidence).await;
+        let mut report = serving(eyes, health, self.http_limit, self.cancellation, &evidence).await;
         let status = report.status;
+        if status == Status::Fail {
+            report.message.push_str(&self.where_it_listens(attached).await);
+        }
         tier.record(report);
         self.stop_for(tier.tier(), status)
+    }
+
+    /// What there is to say about ports once an app does not serve; nothing where the right one is open.
+    async fn where_it_listens(&self, attached: &Attached) -> String {
+        let Some(Asked { container, port }) = &self.asked else { return String::new() };
+        let web = &attached.hands.web;
+        let locked = LockedHands { hands: &attached.hands, lock: self.lock };
+        match locked.listening_port(container).await {
+            Ok(None) => format!("; service {web} listens on no port at all, asked was {port}"),
+            Ok(Some(other)) if other != *port => {
+                format!("; asked was port {port}, and the lowest port service {web} listens on is {other}")
+            }
+            Ok(Some(_)) | Err(_) => String::new(),
+        }
     }
 
     /// The recipe's checks of this tier, then its programs.
@@ -306,6 +338,7 @@ impl<'a> Examiner<'a> {
             .await?;
         self.seeds = planted;
         self.markers = markers;
+        self.homes.0 = VolumeHomes::of(&rendered.compose, &app.stack);
         for report in reports.into_iter().chain(more) {
             tier.record(report);
         }
@@ -319,7 +352,10 @@ impl<'a> Examiner<'a> {
     pub async fn expect(&mut self, tier: &mut TierRun) -> Result<(), TierStop> {
         let name = tier.tier();
         let evidence = self.evidence(name);
-        let (seeds, markers, lock) = (self.seeds.clone(), self.markers.clone(), self.lock);
+        let (seeds, mut markers, lock) = (self.seeds.clone(), self.markers.clone(), self.lock);
+        for marker in &mut markers {
+            marker.volume = self.homes.0.successor(&self.homes.1, &marker.volume).to_owned();
+        }
         self.reporter.progress("looking for the data");
         let reports = self
             .looking(name, &evidence, async |looking| {

@@ -26,3 +26,4 @@ pub mod settings_file;
 pub mod size;
 pub mod tier;
 pub mod version;
+pub mod volume_homes;
