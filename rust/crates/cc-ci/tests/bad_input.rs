@@ -1,0 +1,225 @@
+//! Bad input ends with the right exit status and one clear sentence, before any engine is asked: there is none here.
+
+use cc_ci_testkit::canaries::Files;
+use cc_ci_testkit::recipe_repository::RecipeRepository;
+use cc_ci_testkit::run_host::{Ended, RunHost};
+use cc_ci_testkit::testbed::TestEngine;
+
+const CC_CI: &str = env!("CARGO_BIN_EXE_cc-ci");
+
+/// A host whose engine is not there: a run that gets as far as asking for it ends in trouble.
+fn host() -> RunHost {
+    let engine = TestEngine {
+        docker_host: "unix:///nonexistent/docker.sock".to_owned(),
+        registry: "127.0.0.1:9".to_owned(),
+        images: Default::default(),
+        zone: "ccci.test".to_owned(),
+        traefik: None,
+        helper_image: None,
+        settings: Default::default(),
+    };
+    RunHost::new(CC_CI, &engine)
+}
+
+/// A sound recipe's files, with no image that could be pulled.
+fn files() -> Files {
+    let compose = "\
+version: \"3.8\"
+services:
+  app:
+    image: 127.0.0.1:9/nothing:1
+    networks: [proxy]
+    deploy:
+      labels:
+        - \"coop-cloud.${STACK_NAME}.version=0.1.0+1\"
+networks:
+  proxy:
+    external: true
+";
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    vec![file("compose.yml", compose), file(".env.sample", "TYPE=x\nDOMAIN=x.example\nLETS_ENCRYPT_ENV=\n")]
+}
+
+/// A repository with one commit of these files; returns the arguments of a run of it.
+fn recipe(host: &RunHost, files: &Files) -> Vec<String> {
+    let folder = host.path("repositories/some-recipe");
+    let mut repository = RecipeRepository::create(&folder).expect("a repository");
+    repository.put(files).expect("its files");
+    let head = repository.commit("a recipe").expect("a commit");
+    host.arguments_for("some-recipe", &repository, &head)
+}
+
+fn replaced(arguments: &[String], option: &str, value: &str) -> Vec<String> {
+    let mut arguments = arguments.to_vec();
+    match arguments.iter().position(|word| word == option) {
+        Some(place) => arguments[place + 1] = value.to_owned(),
+        None => arguments.extend([option.to_owned(), value.to_owned()]),
+    }
+    arguments
+}
+
+/// The one sentence about it: a single line of standard error that begins with the program's name.
+fn sentence(ended: &Ended) -> String {
+    let lines: Vec<&str> = ended.stderr.lines().filter(|line| line.starts_with("cc-ci: ")).collect();
+    assert_eq!(lines.len(), 1, "one sentence: {ended}");
+    lines[0].to_owned()
+}
+
+#[track_caller]
+fn is_bad_argument(host: &RunHost, ended: &Ended, words: &[&str]) {
+    assert_eq!(ended.code, 64, "{ended}");
+    let sentence = sentence(ended);
+    for word in words {
+        assert!(sentence.contains(word), "{word:?} is missing in {sentence:?}");
+    }
+    assert!(sentence.len() < 400, "short enough to be read: {sentence}");
+    assert_eq!(host.run_folders(), Vec::<std::path::PathBuf>::new(), "no run folder: {ended}");
+}
+
+#[test]
+fn hostile_recipe_names_are_refused_by_name() {
+    let host = host();
+    let arguments = recipe(&host, &files());
+    let long = "x".repeat(300);
+    for name in ["../x", "a b", "x\ny", "x; id", "$(id)", "UPPER", "-", &long] {
+        let ended = host.run(&replaced(&arguments, "--recipe", name));
+        is_bad_argument(&host, &ended, &["recipe name", "letters"]);
+    }
+    // The option parser meets this one first, and says so itself.
+    let ended = host.run(&replaced(&arguments, "--recipe", "-rf"));
+    assert_eq!(ended.code, 64, "{ended}");
+    assert!(ended.stderr.contains("-rf") || ended.stderr.contains("'-r'"), "{ended}");
+    assert_eq!(host.run_folders(), Vec::<std::path::PathBuf>::new());
+    let ended = host.run(&["run", "--recipe=-rf"]);
+    is_bad_argument(&host, &ended, &["recipe name", "-rf"]);
+}
+
+#[test]
+fn unknown_tier_is_named_with_the_known_ones() {
+    let host = host();
+    let arguments = recipe(&host, &files());
+    for tiers in ["instal", "install,,upgrade", "teardown", "INSTALL"] {
+        let ended = host.run(&replaced(&arguments, "--tiers", tiers));
+        is_bad_argument(&host, &ended, &["unknown tier", "lint, install, upgrade, backup, restore, custom"]);
+    }
+}
+
+#[test]
+fn ref_or_source_that_is_not_there_is_a_bad_argument_and_leaves_no_run_folder() {
+    let host = host();
+    let arguments = recipe(&host, &files());
+    let nobody = "0123456789".repeat(4);
+    let ended = host.run(&replaced(&arguments, "--ref", &nobody));
+    is_bad_argument(&host, &ended, &[&nobody[..8]]);
+    let ended = host.run(&replaced(&arguments, "--ref", "no-such-branch"));
+    is_bad_argument(&host, &ended, &["no-such-branch"]);
+    let ended = host.run(&replaced(&arguments, "--ref", "--upload-pack=id"));
+    assert_eq!(ended.code, 64, "{ended}");
+    let nowhere = host.path("repositories/nowhere");
+    let ended = host.run(&replaced(&arguments, "--src", &nowhere.to_string_lossy()));
+    is_bad_argument(&host, &ended, &["nowhere"]);
+    let ended = host.run(&replaced(&arguments, "--from", "9.9.9+9"));
+    is_bad_argument(&host, &ended, &["9.9.9+9"]);
+    let ended = host.run(&replaced(&arguments, "--pr", "one"));
+    is_bad_argument(&host, &ended, &["one"]);
+}
+
+#[test]
+fn nothing_asked_is_a_bad_argument() {
+    let host = host();
+    is_bad_argument(&host, &host.run(&["run"]), &["no recipe given", "--recipe"]);
+    assert_eq!(host.run::<&str>(&[]).code, 64);
+    assert_eq!(host.run(&["run", "--nonsense"]).code, 64);
+    assert_eq!(host.run(&["show", "../../etc/passwd"]).code, 64);
+}
+
+#[test]
+fn compose_that_cannot_be_read_is_the_recipes_fault_with_its_place() {
+    let host = host();
+    for (compose, words) in [
+        ("services:\n  app:\n    image: [\n", "compose.yml"),
+        ("services:\n  app:\n    image: a\n    images: b\n", "compose.yml:4"),
+        ("services:\n  app:\n    image: ${X:?set X}\n", "set X"),
+        ("services: 1\n", "compose.yml"),
+        ("", "compose.yml"),
+        ("services:\n  web:\n    image: a\n", "no service called app"),
+    ] {
+        let mut files = files();
+        files[0].1 = compose.to_owned();
+        let ended = host.run(&recipe(&host, &files));
+        assert_eq!(ended.code, 1, "{compose:?}: {ended}");
+        let report = ended.tier(cc_ci_model::tier::Tier::Install);
+        assert_eq!(report.status, cc_ci_model::outcome::Status::Fail);
+        assert!(report.reason.contains(words), "{words:?} is missing in {:?}", report.reason);
+        assert_eq!(ended.result().deploys.counted, 0, "nothing was deployed: {ended}");
+    }
+}
+
+#[test]
+fn recipe_without_env_sample_or_compose_is_red_with_what_to_add() {
+    let host = host();
+    let mut without_sample = files();
+    without_sample.remove(1);
+    let ended = host.run(&recipe(&host, &without_sample));
+    assert_eq!(ended.code, 1, "{ended}");
+    assert!(ended.words_of(cc_ci_model::tier::Tier::Install).contains(".env.sample"), "{ended}");
+}
+
+#[test]
+fn compose_that_reaches_the_host_is_refused_before_deploy() {
+    let host = host();
+    let mut files = files();
+    files[0].1 =
+        files[0].1.replace("    networks: [proxy]\n", "    networks: [proxy]\n    volumes: [\"/:/host\"]\n");
+    let ended = host.run(&recipe(&host, &files));
+    assert_eq!(ended.code, 3, "{ended}");
+    let result = ended.result();
+    assert_eq!(result.verdict, Some(cc_ci_model::outcome::VerdictWord::Refused));
+    assert_eq!(result.deploys.counted, 0);
+    assert!((ended.stdout.clone() + &ended.stderr).contains("compose.yml:"), "the line is named: {ended}");
+}
+
+#[test]
+fn unknown_keys_in_our_own_files_are_trouble_and_name_the_nearest_key() {
+    let host = host();
+    let arguments = recipe(&host, &files());
+    host.set_test_data("some-recipe", "schema = 1\n[app]\nhelth = { path = \"/\" }\n");
+    let ended = host.run(&arguments);
+    assert_eq!(ended.code, 2, "{ended}");
+    let said = sentence(&ended);
+    assert!(said.contains("recipe.toml") && said.contains("helth") && said.contains("health"), "{said}");
+
+    host.set_test_data("some-recipe", "schema = 1\n");
+    host.write_settings("zoen = \"x.test\"\n");
+    let ended = host.run(&arguments);
+    assert_eq!(ended.code, 2, "{ended}");
+    let said = sentence(&ended);
+    assert!(said.contains("settings.toml") && said.contains("zoen") && said.contains("zone"), "{said}");
+}
+
+#[test]
+fn engine_that_is_not_there_is_trouble_and_says_what_to_do() {
+    let host = host();
+    let ended = host.run(&recipe(&host, &files()));
+    assert_eq!(ended.code, 2, "{ended}");
+    let result = ended.result();
+    let trouble = result.trouble.expect("trouble is stored");
+    assert!(trouble.what.contains("cannot be reached"), "{trouble:?}");
+    assert_eq!(result.deploys.counted, 0);
+    for tier in result.tiers {
+        assert_ne!(tier.status, cc_ci_model::outcome::Status::Fail, "{}", tier.name);
+    }
+}
+
+#[test]
+fn plan_says_what_a_run_would_do_and_needs_no_engine() {
+    let host = host();
+    let mut arguments = recipe(&host, &files());
+    arguments[0] = "plan".to_owned();
+    let ended = host.run(&arguments);
+    assert_eq!(ended.code, 0, "{ended}");
+    for tier in ["install", "upgrade", "custom"] {
+        assert!(ended.stdout.contains(tier), "{ended}");
+    }
+    assert_eq!(host.run_folders(), Vec::<std::path::PathBuf>::new(), "a plan is no run");
+}
