@@ -1,6 +1,7 @@
 //! WHAT IS TRUE: values, parsers and decisions, without I/O, clock, async or environment.
 
 pub mod abra_sh;
+pub mod admission;
 pub mod backup_labels;
 pub mod compose;
 pub mod config_drift;
@@ -24,6 +25,7 @@ pub mod serving;
 pub mod settings;
 pub mod settings_file;
 pub mod size;
+pub mod sweep;
 pub mod tier;
 pub mod version;
 pub mod volume_homes;

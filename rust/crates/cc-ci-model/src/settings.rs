@@ -33,6 +33,8 @@ pub struct Settings {
     pub recipes: Option<PathBuf>,
     /// Image of the helper container.
     pub helper_image: String,
+    /// What the janitor keeps.
+    pub keep: Keep,
 }
 
 impl Default for Settings {
@@ -47,6 +49,7 @@ impl Default for Settings {
             proxy: Proxy::default(),
             recipes: None,
             helper_image: "cc-ci-helper:local".to_owned(),
+            keep: Keep::default(),
         }
     }
 }
@@ -112,6 +115,8 @@ pub struct Limits {
     pub http: HumanDuration,
     /// How long a run waits for another one of the same domain.
     pub lock_wait: HumanDuration,
+    /// How long a run waits for memory, disk and addresses before it gives up as trouble.
+    pub admission_wait: HumanDuration,
     /// Free disk below which nothing starts.
     pub disk_floor: ByteSize,
     /// Available memory below which nothing starts.
@@ -125,6 +130,7 @@ impl Default for Limits {
             deploy: HumanDuration::seconds(600),
             http: HumanDuration::seconds(300),
             lock_wait: HumanDuration::seconds(3600),
+            admission_wait: HumanDuration::seconds(900),
             disk_floor: ByteSize::mebibytes(2048),
             memory_floor: ByteSize::mebibytes(256),
         }
@@ -165,6 +171,24 @@ pub struct Proxy {
 impl Default for Proxy {
     fn default() -> Self {
         Self { address: SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 443)), ca: None }
+    }
+}
+
+/// What the janitor keeps of runs that are over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keep {
+    /// Run folders per recipe, the newest ones; the newest green one stays beyond that.
+    pub runs_per_recipe: usize,
+    /// Run folders that are older go, except the last of a recipe and its newest green one.
+    pub runs_for: HumanDuration,
+    /// How full the disk of Docker's data may be, in percent, before images of old runs go.
+    pub images_below_percent: u8,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { runs_per_recipe: 30, runs_for: HumanDuration::seconds(60 * 86_400), images_below_percent: 80 }
     }
 }
 

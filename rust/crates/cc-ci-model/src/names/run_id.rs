@@ -30,6 +30,13 @@ impl RunId {
         }
     }
 
+    /// When the run began, to the second; `None` for digits that are no date.
+    #[must_use]
+    pub fn begun(&self) -> Option<jiff::Timestamp> {
+        let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", self.0.get(..15)?).ok()?;
+        Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -46,6 +53,8 @@ mod tests {
     fn ids_parse_back_and_paths_are_no_ids() {
         let id = RunId::new("2026-01-02T03:04:05Z".parse().unwrap(), [0x1a, 0x2b, 0x3c]);
         assert_eq!(id.as_str(), "20260102T030405-1a2b3c");
+        assert_eq!(id.begun(), Some("2026-01-02T03:04:05Z".parse().unwrap()));
+        assert_eq!(RunId::parse("20261302T030405-1a2b3c").unwrap().begun(), None);
         assert_eq!(RunId::parse(id.as_str()), Ok(id));
         for bad in [
             "",
