@@ -259,6 +259,36 @@ impl Docker {
         }
     }
 
+    /// Sets a label of a node unless it has one of that key; returns the value it has then. Of several who do this at
+    /// once, one succeeds, and all learn its value.
+    ///
+    /// # Errors
+    /// As [`Docker::node_labels`], or others kept writing.
+    pub async fn claim_node_label(&self, node: &str, key: &str, value: &str) -> Result<String, DockerError> {
+        let attempt = || format!("claiming label {key} of swarm node {node}");
+        let mut tries = 1;
+        loop {
+            let found = self.api.inspect_node(node).await.attempt(attempt)?;
+            let mut spec: NodeSpec = found.spec.unwrap_or_default();
+            let labels = spec.labels.get_or_insert_default();
+            if let Some(there) = labels.get(key) {
+                return Ok(there.clone());
+            }
+            labels.insert(key.to_owned(), value.to_owned());
+            let version = found.version.and_then(|version| version.index).unwrap_or_default();
+            let version = i64::try_from(version).unwrap_or_default();
+            match self.api.update_node(node, spec, UpdateNodeOptions { version }).await.attempt(attempt) {
+                Ok(()) => return Ok(value.to_owned()),
+                Err(DockerError::Answer { message, .. })
+                    if message.contains("update out of sequence") && tries < UPDATE_TRIES =>
+                {
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// The last lines a container wrote to either stream, at most `lines`.
     ///
     /// # Errors

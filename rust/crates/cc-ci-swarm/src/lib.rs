@@ -1,5 +1,6 @@
 //! TOUCHING THE MACHINE: Docker, the deployers, git checkouts, .env files, locks, survey and teardown.
 
+pub mod alive;
 pub mod checkout;
 pub mod convergence;
 pub mod docker;
@@ -8,8 +9,10 @@ pub mod helper_container;
 pub mod inventory;
 pub mod lock;
 pub mod native;
+pub mod processes;
 pub mod programs;
 pub mod pull;
+pub mod reap;
 pub mod record;
 pub mod relay;
 pub mod snapshot;
@@ -17,3 +20,4 @@ mod spec;
 pub mod spec_gate;
 pub mod teardown;
 pub mod witness;
+pub mod zone;

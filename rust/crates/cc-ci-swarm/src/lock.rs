@@ -177,6 +177,14 @@ impl HeldLock {
         read_holder(&self.path)
     }
 
+    /// Writes into the file that the janitor holds it now, for runs that have to wait meanwhile.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn note_janitor(&mut self) -> Result<(), LockError> {
+        self.note("of the janitor, which removes leftovers")
+    }
+
     /// Unlinks the lock file while holding it, then frees the lock; the last step of a teardown.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bollard::query_parameters::{RemoveContainerOptions, RemoveVolumeOptions};
 use cc_ci_model::inventory::{Inventory, Kind, Object};
 use cc_ci_model::names::StackName;
+use cc_ci_model::sweep::newborn;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::wait::{Look, WaitError, Waiting, wait_for};
 use futures_util::future::join_all;
@@ -39,6 +40,16 @@ pub enum TeardownError {
         /// What the engine said about it last.
         obstacle: Option<String>,
     },
+    /// Something of the stack was made by somebody meanwhile, so nothing more was removed.
+    #[error("tearing down {stack} was stopped: {} came into being meanwhile, so somebody lives; there is still {}", .born.join(", "), listed(.left))]
+    Newborn {
+        /// The stack.
+        stack: String,
+        /// Kind and name of what was made.
+        born: Vec<String>,
+        /// Kind and name of what was seen last.
+        left: Vec<String>,
+    },
     /// It was cancelled before the proof.
     #[error("tearing down {stack} was ended before the proof: {cause}; there is still {}", listed(.left))]
     Cancelled {
@@ -56,7 +67,7 @@ impl TeardownError {
     #[must_use]
     pub fn left(&self) -> &[String] {
         match self {
-            Self::Left { left, .. } | Self::Cancelled { left, .. } => left,
+            Self::Left { left, .. } | Self::Cancelled { left, .. } | Self::Newborn { left, .. } => left,
         }
     }
 }
@@ -113,28 +124,56 @@ impl Removed {
 pub async fn teardown(
     docker: &Docker,
     stack: &StackName,
+    lock: &HeldLock,
+    bound: Duration,
+    cancellation: &Cancellation,
+    progress: impl FnMut(&str),
+) -> Result<Removed, TeardownError> {
+    teardown_of(docker, stack, None, lock, bound, cancellation, progress).await
+}
+
+/// The same for a dead run's stack, of which `mark` is what was there: whatever somebody makes of it meanwhile stops the
+/// removal, see [`newborn`].
+///
+/// # Errors
+/// As [`teardown`], and [`TeardownError::Newborn`].
+pub async fn teardown_marked(
+    docker: &Docker,
+    stack: &StackName,
+    mark: &Inventory,
+    lock: &HeldLock,
+    bound: Duration,
+    cancellation: &Cancellation,
+    progress: impl FnMut(&str),
+) -> Result<Removed, TeardownError> {
+    teardown_of(docker, stack, Some(mark), lock, bound, cancellation, progress).await
+}
+
+async fn teardown_of(
+    docker: &Docker,
+    stack: &StackName,
+    mark: Option<&Inventory>,
     _lock: &HeldLock,
     bound: Duration,
     cancellation: &Cancellation,
     progress: impl FnMut(&str),
 ) -> Result<Removed, TeardownError> {
     let start = Instant::now();
-    let work = Mutex::new((Work::new(docker, stack), String::new(), progress));
+    let work = Mutex::new((Work::new(docker, stack, mark), String::new(), progress));
     let waiting = Waiting { deadline: bound, interval: INTERVAL };
     let sentence = format!("tearing down {stack}");
-    let done: Result<(), WaitError<DockerError>> =
-        wait_for(&sentence, waiting, None, cancellation, || async {
-            let (work, told, progress) = &mut *work.lock().await;
-            let look = work.step().await;
-            if let Look::NotYet(seen) = &look
-                && seen != told
-            {
-                told.clone_from(seen);
-                progress(seen);
-            }
-            Ok(look)
-        })
-        .await;
+    let done: Result<(), WaitError<Born>> = wait_for(&sentence, waiting, None, cancellation, || async {
+        let (work, told, progress) = &mut *work.lock().await;
+        let look = work.step().await?;
+        if let Look::NotYet(seen) = &look
+            && seen != told
+        {
+            told.clone_from(seen);
+            progress(seen);
+        }
+        Ok(look)
+    })
+    .await;
     let (work, ..) = work.into_inner();
     match done {
         Ok(()) => Ok(Removed { stack: stack.clone(), removed: work.counts(), took: start.elapsed() }),
@@ -143,7 +182,10 @@ pub async fn teardown(
             cause: cause.to_string(),
             left: work.left,
         }),
-        Err(WaitError::TimedOut { .. } | WaitError::Failed { .. }) => Err(TeardownError::Left {
+        Err(WaitError::Failed { reason, .. }) => {
+            Err(TeardownError::Newborn { stack: stack.to_string(), born: reason.0, left: work.left })
+        }
+        Err(WaitError::TimedOut { .. }) => Err(TeardownError::Left {
             stack: stack.to_string(),
             after: bound,
             left: work.left,
@@ -152,10 +194,17 @@ pub async fn teardown(
     }
 }
 
+/// Kind and name of what came into being during a removal.
+#[derive(Debug, thiserror::Error)]
+#[error("{} came into being", .0.join(", "))]
+struct Born(Vec<String>);
+
 /// What a teardown has learnt so far; everything in it can be learnt again, so it can be repeated from anywhere.
 struct Work<'a> {
     docker: &'a Docker,
     stack: &'a StackName,
+    /// What was there of a dead run; none where the caller's own stack goes.
+    mark: Option<&'a Inventory>,
     /// Everything that was ever seen of the stack.
     seen: BTreeSet<(Kind, String)>,
     /// Anonymous volumes, found through containers that are gone by now.
@@ -165,10 +214,11 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(docker: &'a Docker, stack: &'a StackName) -> Self {
+    fn new(docker: &'a Docker, stack: &'a StackName, mark: Option<&'a Inventory>) -> Self {
         Self {
             docker,
             stack,
+            mark,
             seen: BTreeSet::new(),
             anonymous: BTreeSet::new(),
             left: Vec::new(),
@@ -185,17 +235,22 @@ impl<'a> Work<'a> {
     }
 
     /// Lists, removes what may go by now, and says whether the list was empty.
-    async fn step(&mut self) -> Look<()> {
+    async fn step(&mut self) -> Result<Look<()>, Born> {
         let everything = match survey(self.docker).await {
             Ok(everything) => everything,
             Err(error) => {
                 self.obstacle = Some(error.to_string());
-                return Look::NotYet(error.to_string());
+                return Ok(Look::NotYet(error.to_string()));
             }
         };
         let ours = self.ours(&everything);
         if ours.is_empty() {
-            return Look::There(());
+            return Ok(Look::There(()));
+        }
+        let born = self.mark.map(|mark| newborn(mark, ours.iter().copied())).unwrap_or_default();
+        if !born.is_empty() {
+            self.left = ours.iter().map(|object| object.title()).collect();
+            return Err(Born(born));
         }
         self.left = ours.iter().map(|object| object.title()).collect();
         let of =
@@ -211,7 +266,7 @@ impl<'a> Work<'a> {
         } else {
             self.remove(services).await;
         }
-        Look::NotYet(summary(&ours))
+        Ok(Look::NotYet(summary(&ours)))
     }
 
     fn ours<'o>(&mut self, everything: &'o Inventory) -> Vec<&'o Object> {
