@@ -15,6 +15,7 @@ pub mod pull;
 pub mod reap;
 pub mod record;
 pub mod relay;
+pub mod room_left;
 pub mod snapshot;
 mod spec;
 pub mod spec_gate;
