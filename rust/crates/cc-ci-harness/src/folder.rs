@@ -87,6 +87,12 @@ impl RunFolder {
         self.home().join("local-tests")
     }
 
+    /// The file that cancels the run when it appears.
+    #[must_use]
+    pub fn cancel(&self) -> PathBuf {
+        self.state().join("cancel")
+    }
+
     /// `HOME` of every program the run starts.
     #[must_use]
     pub fn home(&self) -> PathBuf {
@@ -127,6 +133,7 @@ mod tests {
                 folder.abra(),
                 folder.recipe(&recipe),
                 folder.state(),
+                folder.cancel(),
                 folder.home(),
             ]
         };

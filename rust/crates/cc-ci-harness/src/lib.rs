@@ -1,15 +1,18 @@
 //! ONE RUN, from checkout to the proof of removal.
 
+pub mod admission;
 pub mod app_socket;
 pub mod checks;
 pub mod customisation;
 pub mod deploying;
 pub mod door;
+pub mod drain;
 pub mod evidence;
 pub mod examine;
 pub mod failure_evidence;
 pub mod finish;
 pub mod folder;
+pub mod guards;
 pub mod hands;
 pub mod host;
 pub mod http;

@@ -22,11 +22,14 @@ use cc_ci_swarm::programs::Programs;
 use cc_ci_swarm::record::StackRecord;
 use cc_ci_swarm::snapshot;
 use cc_ci_swarm::teardown::teardown;
+use cc_ci_swarm::zone;
 
+use crate::admission::admit;
 use crate::deploying::Deploying;
 use crate::examine::Examiner;
 use crate::finish::{Removal, TEARDOWN_BOUND, World, conclude_run, remove};
 use crate::folder::RunFolder;
+use crate::guards::{self, Guards};
 use crate::host::{self, Host};
 use crate::local_tests::copy_aside;
 use crate::prepare::{PrepareError, Prepared, prepare};
@@ -58,8 +61,8 @@ pub async fn run(
 ) -> Finished {
     let id = stub::new_id();
     let folder = RunFolder::of(&setup.paths.runs, &id);
-    let reporter = match begin(&setup, &id, &folder, watcher, masker) {
-        Ok(reporter) => reporter,
+    let (reporter, _guards) = match begin(&setup, &id, &folder, watcher, masker, cancellation) {
+        Ok(begun) => begun,
         Err(what) => {
             return Finished::NoResult(Trouble { what, place: "run folder".to_owned(), retry: false });
         }
@@ -98,7 +101,8 @@ fn begin(
     folder: &RunFolder,
     watcher: Arc<dyn Watcher>,
     masker: &Masker,
-) -> Result<Reporter, String> {
+    cancellation: &Cancellation,
+) -> Result<(Reporter, Guards), String> {
     setup.paths.create().map_err(|error| error.to_string())?;
     folder.create().map_err(|error| {
         format!(
@@ -106,8 +110,10 @@ fn begin(
             folder.root().display()
         )
     })?;
+    let guards = guards::arm(setup, folder, cancellation).map_err(|error| error.to_string())?;
     let stub = stub::result(setup, id);
-    Reporter::begin(folder.clone(), masker.clone(), watcher, stub).map_err(|error| error.to_string())
+    let reporter = Reporter::begin(folder.clone(), masker.clone(), watcher, stub);
+    Ok((reporter.map_err(|error| error.to_string())?, guards))
 }
 
 fn why_cancelled(cancellation: &Cancellation) -> Option<Ending> {
@@ -171,6 +177,7 @@ impl<'a> Story<'a> {
 
     /// The chapters in their order.
     async fn tell(&mut self) -> Result<(), Stop> {
+        crate::drain::check(&self.setup.paths)?;
         let prepared = self.prepare().await?;
         self.announce(&prepared);
         let domain = self.domain(&prepared.head);
@@ -370,6 +377,9 @@ impl<'a> Story<'a> {
 
     async fn host(&mut self) -> Result<Host, Stop> {
         let host = host::inspect(&self.programs, &self.setup.settings.helper_image).await?;
+        zone::claim(&host.docker, &self.setup.settings.zone, &self.setup.paths.state)
+            .await
+            .map_err(|error| trouble("zone", error, false))?;
         let tools = stub::tools(&self.programs, &host).await;
         self.reporter.update(|result| result.tools = tools);
         if let cc_ci_swarm::docker::Ipvs::Absent(reason) = &host.ipvs {
@@ -430,6 +440,7 @@ impl<'a> Story<'a> {
         rendered: Rendered,
         hands: &Hands,
     ) -> Result<(), Stop> {
+        admit(self.setup, &hands.host, &rendered.compose, self.cancellation, &self.reporter).await?;
         let docker = &hands.host.docker;
         let deployer =
             NativeDeployer::new(self.programs.clone(), &hands.host.cli_version, hands.host.has_ipvs());

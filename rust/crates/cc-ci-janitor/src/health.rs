@@ -50,7 +50,7 @@ pub(crate) async fn renew(host: &Host, seen: Option<&Seen>) -> Result<(), String
         zone: host.settings.zone.as_str(),
         host_id: seen.map(|seen| seen.host_id.as_str()),
         live_runs: seen.map(|seen| seen.live_runs),
-        is_draining: host.paths.state.join("drain").exists(),
+        is_draining: host.paths.drain().exists(),
         disks,
         memory_free_bytes: cc_ci_process::state::free_memory_bytes(),
         proxy_addresses: addresses,

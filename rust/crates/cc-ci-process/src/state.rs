@@ -39,6 +39,12 @@ impl StatePaths {
 }
 
 impl StatePaths {
+    /// The file whose presence lets no run begin; see `cc-ci drain`.
+    #[must_use]
+    pub fn drain(&self) -> PathBuf {
+        self.state.join("drain")
+    }
+
     /// Makes the folders that are missing. The folder of locks belongs to everybody of the server's group, so files made in it do too.
     ///
     /// # Errors

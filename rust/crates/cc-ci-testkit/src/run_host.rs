@@ -52,7 +52,12 @@ impl RunHost {
         let proxy = engine.traefik.as_ref().expect("the test asked for a proxy before");
         let lines =
             format!("\n[proxy]\naddress = \"127.0.0.1:{}\"\nca = {:?}\n", proxy.https_port, proxy.ca_pem);
-        Self::with_zone(program.as_ref(), engine, engine.zone.clone(), &lines)
+        let host = Self::with_zone(program.as_ref(), engine, engine.zone.clone(), &lines);
+        // The zone of the engine's proxy belongs to one host, and all hosts behind that proxy pass for it.
+        let state = host.path("state");
+        std::fs::create_dir_all(&state).expect("a folder below a new one");
+        std::fs::write(state.join("host-id"), "00000000000000cc\n").expect("a file in a new folder");
+        host
     }
 
     fn with_zone(program: &Path, engine: &TestEngine, zone: String, more: &str) -> Self {

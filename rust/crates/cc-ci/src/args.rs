@@ -26,6 +26,10 @@ pub enum Command {
     Show(ShowArgs),
     /// List runs, newest first.
     Runs(RunsArgs),
+    /// End a run through its teardown, and wait until it has ended.
+    Cancel(CancelArgs),
+    /// Let running runs end and start no new ones, as before a rebuild of the host.
+    Drain(DrainArgs),
     /// The hands of a test inside a run: reach this run's containers and nothing else.
     App(AppArgs),
 }
@@ -129,6 +133,25 @@ pub struct RunsArgs {
     /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `cc-ci cancel`.
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// Id of the run, as `cc-ci runs` prints it.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+}
+
+/// `cc-ci drain`.
+#[derive(Debug, Args)]
+pub struct DrainArgs {
+    /// Wait until the last run has ended.
+    #[arg(long)]
+    pub wait: bool,
+    /// Let runs start again.
+    #[arg(long, conflicts_with = "wait")]
+    pub off: bool,
 }
 
 /// `cc-ci app`.

@@ -1,7 +1,9 @@
 //! The verbs: each takes its arguments and returns an exit status.
 
 mod app;
+mod cancel;
 mod console;
+mod drain;
 mod history;
 mod plan;
 mod run;
@@ -46,6 +48,8 @@ fn carry_out(cli: Cli, masker: &Masker) -> Result<ExitCode> {
         Command::Plan(args) => plan::plan(args, masker),
         Command::Show(args) => history::show(&args, masker),
         Command::Runs(args) => history::runs(&args, masker),
+        Command::Cancel(args) => cancel::cancel(&args, masker),
+        Command::Drain(args) => drain::drain(&args, masker),
     };
     status.map(ExitCode::from)
 }

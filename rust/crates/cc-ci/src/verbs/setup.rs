@@ -60,7 +60,7 @@ fn receipt() -> Receipt {
 }
 
 /// A missing default file means defaults; one that was named has to be there.
-fn settings() -> Result<Settings> {
+pub(super) fn settings() -> Result<Settings> {
     let named =
         std::env::var_os(environment::CCCI_SETTINGS).filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = named.clone().unwrap_or_else(|| PathBuf::from(SETTINGS));

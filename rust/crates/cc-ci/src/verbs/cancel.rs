@@ -1,0 +1,71 @@
+//! `cc-ci cancel`: a file in the run's folder, and the wait until the run has gone through its teardown.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use cc_ci_harness::finish::TEARDOWN_BOUND;
+use cc_ci_harness::folder::RunFolder;
+use cc_ci_model::names::RunId;
+use cc_ci_model::result::RunResult;
+use cc_ci_model::sweep::Liveness;
+use cc_ci_process::atomic::write_json;
+use cc_ci_process::cancel::Cancellation;
+use cc_ci_process::exit::ExitStatus;
+use cc_ci_process::mask::Masker;
+use cc_ci_process::printer::Printer;
+use cc_ci_process::state::StatePaths;
+use cc_ci_process::wait::{Look, Waiting, wait_for_blocking};
+use cc_ci_swarm::alive::liveness;
+
+use super::BadArgument;
+use crate::args::CancelArgs;
+
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// What a run may take beside its teardown until it is gone: hearing of the cancel, ending its children, its report.
+const MARGIN: Duration = Duration::from_secs(60);
+
+pub(super) fn cancel(args: &CancelArgs, masker: &Masker) -> Result<ExitStatus> {
+    let id = RunId::parse(&args.run).map_err(|error| BadArgument(error.to_string()))?;
+    let folder = RunFolder::of(&StatePaths::from_environment().runs, &id);
+    if !folder.root().is_dir() {
+        let place = folder.root().display().to_string();
+        return Err(BadArgument(format!("there is no run {id} ({place}): `cc-ci runs` lists them")).into());
+    }
+    let mut printer = Printer::stdout(masker);
+    if liveness(folder.root()) == Liveness::Dead {
+        printer.line(&format!("run {id} is not under way: {}", word(&folder)));
+        printer.finish()?;
+        return Ok(ExitStatus::Good);
+    }
+    let by = serde_json::json!({ "at": jiff::Timestamp::now().to_string() });
+    write_json(&folder.cancel(), &by).with_context(|| format!("cancelling run {id}"))?;
+    printer.line(&format!("run {id} is told to end; waiting for its teardown"));
+    let own = Cancellation::new();
+    let _signals = own.install_signals()?;
+    let waiting = Waiting { deadline: TEARDOWN_BOUND + MARGIN, interval: INTERVAL };
+    let sentence = format!("waiting for run {id} to end");
+    let ended = wait_for_blocking(&sentence, waiting, &own, || match liveness(folder.root()) {
+        Liveness::Dead => Ok(Look::There(())),
+        Liveness::Lives => Ok(Look::NotYet("it is still there".to_owned())),
+        Liveness::Unknown(reason) => Err(reason),
+    });
+    if let Err(error) = ended {
+        bail!("{error}; `cc-ci show {id}` tells how far it is");
+    }
+    printer.line(&format!("run {id} has ended: {}", word(&folder)));
+    printer.finish()?;
+    Ok(ExitStatus::Good)
+}
+
+/// How the run stands, in one word.
+fn word(folder: &RunFolder) -> String {
+    let read = std::fs::read_to_string(folder.result()).map_err(|error| error.to_string());
+    match read.and_then(|text| RunResult::read(&text).map_err(|error| error.to_string())) {
+        Ok(result) => result.verdict.map_or_else(
+            || "interrupted; the next sweep of cc-ci-janitor removes what it left".to_owned(),
+            |verdict| verdict.word().to_owned(),
+        ),
+        Err(reason) => format!("its result cannot be read: {reason}"),
+    }
+}
