@@ -16,6 +16,8 @@ fn help_of_each_verb_reads_so() {
         ("plan", &["plan"]),
         ("show", &["show"]),
         ("runs", &["runs"]),
+        ("cancel", &["cancel"]),
+        ("drain", &["drain"]),
         ("app", &["app"]),
         ("app-exec", &["app", "exec"]),
     ] {
