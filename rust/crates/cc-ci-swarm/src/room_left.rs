@@ -14,7 +14,7 @@ const PROXY_NETWORK: &str = "proxy";
 /// One file system at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct DiskRoom {
-    /// All of it, in bytes.
+    /// What is used and what may still be taken, in bytes: without what is reserved for root, as `df` reckons.
     pub total_bytes: u64,
     /// What a normal user may still take, in bytes.
     pub free_bytes: u64,
@@ -31,8 +31,9 @@ pub struct DiskRoom {
 pub fn disk(path: &Path) -> io::Result<DiskRoom> {
     let found = nix::sys::statvfs::statvfs(path)?;
     let block = found.fragment_size();
+    let used = found.blocks().saturating_sub(found.blocks_free());
     Ok(DiskRoom {
-        total_bytes: found.blocks().saturating_mul(block),
+        total_bytes: used.saturating_add(found.blocks_available()).saturating_mul(block),
         free_bytes: found.blocks_available().saturating_mul(block),
         inodes: found.files(),
         inodes_free: found.files_available(),
