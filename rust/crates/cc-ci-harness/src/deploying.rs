@@ -18,6 +18,7 @@ use cc_ci_swarm::spec_gate;
 
 use crate::report::Reporter;
 use crate::side::Side;
+use crate::standing;
 use crate::tier_run::{TierRun, TierStop};
 
 /// Pulling has a budget of its own, apart from converging: several large images on a slow line take minutes.
@@ -89,6 +90,10 @@ impl Deploying<'_> {
         }
         for remark in &deployed.remarks {
             self.reporter.log(&format!("docker: {remark}"));
+        }
+        if side == Side::Head {
+            // What head no longer names would only be judged by what it is not part of any more.
+            standing::remove_dropped(self.docker, self.lock, tier, app, rendered).await?;
         }
         let sent = sent(app, rendered, &deployed);
         let progress = |text: &str| self.reporter.progress(&format!("{}: {text}", side.word()));

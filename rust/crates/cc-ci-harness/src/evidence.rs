@@ -49,11 +49,12 @@ impl Evidence {
     /// so a disk that refuses is logged and no error.
     #[must_use]
     pub fn keep(&self, name: &str, text: &str) -> Option<String> {
-        let mut end = text.len().min(LONGEST);
-        while !text.is_char_boundary(end) {
+        let mut masked = self.masker.mask(text);
+        let mut end = masked.len().min(LONGEST);
+        while !masked.is_char_boundary(end) {
             end -= 1;
         }
-        let masked = self.masker.mask(&text[..end]);
+        masked.truncate(end);
         let (below, whole) = self.place(name)?;
         match std::fs::write(&whole, masked) {
             Ok(()) => Some(below),

@@ -137,7 +137,7 @@ impl<'a> Examiner<'a> {
         let since = Instant::now();
         let trouble = |what: String| trouble(tier.tier(), what);
         let own = &self.setup.recipe_toml;
-        let (web, labelled_port) = web_service(own, rendered);
+        let (web, labelled_port) = web_service(own, rendered, app.stack.as_str());
         let hands = SwarmHands {
             docker: self.host.docker.clone(),
             run: app.run.clone(),
@@ -376,7 +376,8 @@ impl<'a> Examiner<'a> {
         self.detach().await;
     }
 
-    async fn detach(&mut self) {
+    /// Closes what leads to the tasks of the present deploy.
+    pub async fn detach(&mut self) {
         let Some(attached) = self.attached.take() else { return };
         let (passed, refused) = (attached.door.passed(), attached.door.refused());
         self.reporter.log(&format!("door: {passed} connections passed, {refused} refused"));
@@ -459,19 +460,28 @@ impl From<HandsError> for TierStop {
 }
 
 /// The service that faces the web, and its port where something names it: recipe.toml, else the proxy's labels, else `app`.
-fn web_service(own: &RecipeToml, rendered: &Rendered) -> (ServiceName, Option<u16>) {
-    let labelled = rendered.compose.services.keys().find_map(|service| {
+fn web_service(own: &RecipeToml, rendered: &Rendered, stack: &str) -> (ServiceName, Option<u16>) {
+    // `app` is the web-facing one by convention, whatever else has a route.
+    let names = std::iter::once("app").chain(rendered.compose.services.keys().map(String::as_str));
+    let labelled = names.into_iter().find_map(|service| {
         let labels = rendered.compose.deploy_labels(service);
-        let port = labels.iter().find(|(key, _)| {
-            key.starts_with("traefik.http.services.") && key.ends_with(".loadbalancer.server.port")
-        });
-        let port = port.and_then(|(_, port)| port.parse::<u16>().ok());
-        (labels.get("traefik.enable").is_some_and(|value| value == "true")).then_some((service.clone(), port))
+        let main = labels.iter().find(|(key, _)| routed(key) == Some(stack));
+        let any = labels.iter().find(|(key, _)| routed(key).is_some());
+        let port = main.or(any).and_then(|(_, port)| port.parse::<u16>().ok());
+        labels
+            .get("traefik.enable")
+            .is_some_and(|value| value == "true")
+            .then_some((service.to_owned(), port))
     });
     let (service, port) = labelled.unwrap_or_else(|| ("app".to_owned(), None));
     let service = own.app.service.clone().or_else(|| ServiceName::parse(&service).ok());
     let port = own.app.port.map(std::num::NonZeroU16::get).or(port);
     (service.unwrap_or_else(|| ServiceName::parse("app").expect("app is a valid service name")), port)
+}
+
+/// The name of the proxy's service whose port this label gives.
+fn routed(key: &str) -> Option<&str> {
+    key.strip_prefix("traefik.http.services.")?.strip_suffix(".loadbalancer.server.port")
 }
 
 /// The route: as asked for; `auto` takes the proxy where one answers at its address.

@@ -6,7 +6,7 @@ use cc_ci_model::event::Happening;
 use cc_ci_model::inventory::{Inventory, Moments, Object, WITNESS_STACK, difference};
 use cc_ci_model::level::level;
 use cc_ci_model::names::StackName;
-use cc_ci_model::outcome::{Aftermath, Conclusion, Ending, Status, TierOutcome, conclude};
+use cc_ci_model::outcome::{Aftermath, Conclusion, Ending, Status, TierOutcome, Trouble, conclude};
 use cc_ci_model::result::{RunState, Teardown, TierReport, WitnessState};
 use cc_ci_model::tier::Tier;
 use cc_ci_process::cancel::Cancellation;
@@ -95,9 +95,13 @@ pub async fn remove(
             removal.witness_changed.clone_from(&evidence.witness_changed);
             reporter.update(|result| result.teardown = Some(Teardown { evidence, witness }));
         }
+        // The proof of teardown stands by itself; without it nothing is known.
         (Err(error), _) | (_, Err(error)) => {
-            problems.push(format!("the world could not be surveyed: {error}"));
-            removal.left.push("unknown, as the survey failed".to_owned());
+            problems
+                .push(format!("the difference is not known, as the world could not be surveyed: {error}"));
+            if proof.is_none() {
+                removal.left.push("unknown, as the survey failed".to_owned());
+            }
         }
     }
     if let Err(error) = processes_are_gone(reporter, &unbound).await {
@@ -158,13 +162,15 @@ pub fn conclude_run(
     removal: Removal,
 ) -> Conclusion {
     let masker = reporter.masker();
+    let mut faults = Vec::new();
     let leaks = match scan_folder(reporter.folder().root(), masker) {
         Ok(leaks) => leaks.count,
         Err(error) => {
-            reporter.warn(format!("the run's folder could not be scanned for secrets: {error}"));
-            1
+            faults.push(error.to_string());
+            0
         }
     };
+    faults.extend(reporter.write_failure());
     let deploys = reporter.result().deploys;
     let after = Aftermath {
         left: removal.left,
@@ -173,7 +179,13 @@ pub fn conclude_run(
         leaks,
         deploys: (deploys.counted, deploys.expected),
     };
-    let conclusion = conclude(tiers, ending, &after);
+    let conclusion = match (conclude(tiers, ending, &after), faults.is_empty()) {
+        // What was not written or not looked at cannot be vouched for.
+        (Conclusion::Recipe(_), false) => {
+            Conclusion::Trouble(Trouble { what: faults.join("; "), place: "result".to_owned(), retry: true })
+        }
+        (conclusion, _) => conclusion,
+    };
     let statuses: Vec<(Tier, Status)> =
         tiers.iter().map(|(tier, outcome)| (*tier, outcome.status())).collect();
     let reached = level(&statuses);

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use cc_ci_model::names::ServiceName;
+use cc_ci_process::mask::Masker;
 
 /// What a command in a container came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,15 @@ pub struct Executed {
     pub stdout: Vec<u8>,
     /// What it complained of.
     pub stderr: Vec<u8>,
+}
+
+impl Executed {
+    /// What it printed without the values the masker knows.
+    #[must_use]
+    pub fn masked(self, masker: &Masker) -> Self {
+        let mask = |bytes: Vec<u8>| masker.mask(&String::from_utf8_lossy(&bytes)).into_bytes();
+        Self { exit: self.exit, stdout: mask(self.stdout), stderr: mask(self.stderr) }
+    }
 }
 
 /// Why something could not be done in this run's containers.

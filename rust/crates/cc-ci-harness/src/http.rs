@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use cc_ci_model::recipe_toml::{HttpLook, Placeholders};
+use cc_ci_process::mask::Masker;
 
 /// Bytes of a body that are kept.
 pub const LONGEST_BODY: usize = 1 << 20;
@@ -80,6 +81,16 @@ impl Answer {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The answer without the values the masker knows.
+    #[must_use]
+    pub fn masked(mut self, masker: &Masker) -> Self {
+        for (_, value) in &mut self.headers {
+            *value = masker.mask(value);
+        }
+        self.body = masker.mask(&self.text()).into_bytes();
+        self
     }
 
     /// The answer as a person reads it: status, headers, the start of the body.

@@ -93,8 +93,8 @@ pub async fn prepare(
 
 /// Number of test programs our copy of the test data brings for a tier.
 fn programs_of(setup: &Setup, tier: Tier) -> usize {
-    let folder = setup.test_data.join("tests").join(tier.word());
-    let entries = std::fs::read_dir(folder).map(|entries| entries.flatten().count());
+    let folder = setup.test_data.join("tests");
     // No folder, no programs; an unreadable one is found by the tier itself.
-    entries.unwrap_or(0)
+    let found = crate::sandbox::Programs::find(&folder, tier, cc_ci_model::result::Origin::Recipe);
+    found.map_or(0, |found| found.names.len() + found.not_executable.len())
 }

@@ -1,6 +1,7 @@
 //! The story of one run, from the request to the result.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use cc_ci_model::names::{CommitSha, RunDomain, RunId};
 use cc_ci_model::outcome::{Conclusion, Ending, Status, TierOutcome, Trouble, Unjudged, Verdict};
 use cc_ci_model::plan::Decision;
 use cc_ci_model::result::{BaseName, Deploys, RunResult, RunState, TierReport};
+use cc_ci_model::settings::DeployerChoice;
 use cc_ci_model::tier::Tier;
 use cc_ci_process::cancel::{Cancellation, Cause};
 use cc_ci_process::mask::Masker;
@@ -23,6 +25,7 @@ use cc_ci_swarm::record::StackRecord;
 use cc_ci_swarm::snapshot;
 use cc_ci_swarm::teardown::teardown;
 use cc_ci_swarm::zone;
+use futures_util::FutureExt;
 
 use crate::admission::admit;
 use crate::deploying::Deploying;
@@ -68,7 +71,9 @@ pub async fn run(
         }
     };
     let mut story = Story::new(&setup, &id, reporter.clone(), cancellation);
-    let ending = match story.tell().await {
+    // A defect of ours ends the story, never the removal.
+    let told = AssertUnwindSafe(story.tell()).catch_unwind().await;
+    let ending = match told.unwrap_or_else(|_| Err(defect())) {
         Ok(()) => Ending::Completed,
         Err(Stop::BadArgument(what)) => {
             // Nothing was touched, so nothing is kept: a typo is no run.
@@ -140,6 +145,11 @@ fn trouble(place: &str, error: impl std::fmt::Display, retry: bool) -> Stop {
     Stop::End(Ending::Trouble(Trouble { what: error.to_string(), place: place.to_owned(), retry }))
 }
 
+fn defect() -> Stop {
+    let what = "cc-ci itself failed in mid-run; the message is on standard error: please report it";
+    trouble("cc-ci", what, false)
+}
+
 /// What a run has in its hands once it may touch the swarm.
 struct Hands {
     host: Host,
@@ -156,7 +166,7 @@ struct Story<'a> {
     programs: Programs,
     planned: Vec<Tier>,
     outcomes: Vec<(Tier, TierOutcome)>,
-    hands: Option<Hands>,
+    hands: Option<Arc<Hands>>,
 }
 
 impl<'a> Story<'a> {
@@ -178,6 +188,7 @@ impl<'a> Story<'a> {
     /// The chapters in their order.
     async fn tell(&mut self) -> Result<(), Stop> {
         crate::drain::check(&self.setup.paths)?;
+        self.check_abilities()?;
         let prepared = self.prepare().await?;
         self.announce(&prepared);
         let domain = self.domain(&prepared.head);
@@ -185,9 +196,29 @@ impl<'a> Story<'a> {
         let mut app = self.app(prepared.checkout.clone(), &domain, &first, &prepared).await?;
         let judged = self.judge(&mut app, &prepared, &first).await?;
         let Some((first_side, rendered)) = judged else { return Ok(()) };
+        let first = if first_side == Side::Base { first } else { prepared.head.clone() };
         let host = self.host().await?;
         self.enter(host, &domain, &app).await?;
         self.install(&mut app, &prepared, &first, first_side, rendered).await
+    }
+
+    /// What this program cannot do yet is said before anything begins, not left out.
+    fn check_abilities(&self) -> Result<(), Stop> {
+        if self.setup.deployer == DeployerChoice::Abra {
+            return Err(trouble(
+                "deployer",
+                "this version of cc-ci deploys natively only: use --deployer native",
+                false,
+            ));
+        }
+        if let Some(need) = self.setup.recipe_toml.needs.first() {
+            let what = format!(
+                "recipe.toml asks for the recipe {} beside the app, which this version of cc-ci cannot deploy",
+                need.recipe
+            );
+            return Err(trouble("needs", what, false));
+        }
+        Ok(())
     }
 
     async fn prepare(&mut self) -> Result<Prepared, Stop> {
@@ -335,6 +366,10 @@ impl<'a> Story<'a> {
         }
         let (rendered, _) = match side::take(self.setup, app, first_side, first).await {
             Ok(taken) => taken,
+            Err(error) if first_side == Side::Base && error.fault() != Fault::Ours => {
+                self.give_up_base(TierRun::begin(Tier::Install, &self.reporter), &error.to_string());
+                return self.head_alone(app, prepared).await;
+            }
             Err(error) => return self.recipe_fault(Tier::Install, "compose is sound", error).map(|()| None),
         };
         if let Some(head) = head_configs {
@@ -351,6 +386,35 @@ impl<'a> Story<'a> {
             }
         }
         Ok(Some((first_side, rendered)))
+    }
+
+    /// The base cannot be deployed by the recipe's own fault: that is no fault of the commit under test. Install is judged at
+    /// head, and the upgrade is nobody's to judge; what was seen of the base stands in its report.
+    fn give_up_base(&mut self, base: TierRun, cause: &str) {
+        let reason = format!("the base release does not deploy ({cause}); install is judged at head");
+        self.reporter.warn(reason.clone());
+        let report = base.into_report(Tier::Upgrade, Status::Unverified, reason);
+        self.reporter.update(|result| result.tiers.push(report));
+        self.outcomes.push((Tier::Upgrade, TierOutcome::Unverified(Unjudged::BaseDoesNotDeploy)));
+    }
+
+    /// Head as the first and only side, with a `.env` of its own.
+    async fn head_alone(
+        &mut self,
+        app: &mut App,
+        prepared: &Prepared,
+    ) -> Result<Option<(Side, Rendered)>, Stop> {
+        let head = &prepared.head;
+        let taken = async {
+            app.checkout.switch(head).await?;
+            let (abra, recipe) = (self.reporter.folder().abra(), &self.setup.request.recipe);
+            app.env = side::new_env(&abra, &app.checkout, recipe, head.short(), &app.domain)?;
+            side::take(self.setup, app, Side::Head, head).await
+        };
+        match taken.await {
+            Ok((rendered, _)) => Ok(Some((Side::Head, rendered))),
+            Err(error) => self.recipe_fault(Tier::Install, "compose is sound", error).map(|()| None),
+        }
     }
 
     /// An error before the first deploy: the recipe's is a failed check of its tier, everything else ends the story.
@@ -412,7 +476,7 @@ impl<'a> Story<'a> {
         record.write(&paths.state, &lock).map_err(|error| trouble("record", error, false))?;
         let before = survey(&host.docker).await.map_err(|error| trouble("survey", error, true))?;
         let world = World { before, stack: app.stack.clone() };
-        self.hands = Some(Hands { host, lock, record, world });
+        self.hands = Some(Arc::new(Hands { host, lock, record, world }));
         Ok(())
     }
 
@@ -425,10 +489,8 @@ impl<'a> Story<'a> {
         first_side: Side,
         rendered: Rendered,
     ) -> Result<(), Stop> {
-        let Some(hands) = self.hands.take() else { return Ok(()) };
-        let told = self.on_the_swarm(app, prepared, first, first_side, rendered, &hands).await;
-        self.hands = Some(hands);
-        told
+        let Some(hands) = self.hands.clone() else { return Ok(()) };
+        self.on_the_swarm(app, prepared, first, first_side, rendered, &hands).await
     }
 
     async fn on_the_swarm(
@@ -442,8 +504,12 @@ impl<'a> Story<'a> {
     ) -> Result<(), Stop> {
         admit(self.setup, &hands.host, &rendered.compose, self.cancellation, &self.reporter).await?;
         let docker = &hands.host.docker;
-        let deployer =
-            NativeDeployer::new(self.programs.clone(), &hands.host.cli_version, hands.host.has_ipvs());
+        let deployer = NativeDeployer::new(
+            self.programs.clone(),
+            docker,
+            &hands.host.cli_version,
+            hands.host.has_ipvs(),
+        );
         let own = self.setup.settings.limits.for_recipe(&self.setup.recipe_toml.app.timeouts);
         let limits = ConvergenceLimits { time: own.deploy.into(), ..ConvergenceLimits::default() };
         let given = BTreeMap::new();
@@ -470,18 +536,38 @@ impl<'a> Story<'a> {
         // Install: the deploy is counted only while the lock is held.
         let mut tier = TierRun::begin(Tier::Install, &reporter);
         self.count_deploy(&hands.lock);
-        let installed = async {
-            let side = deploying.deploy(&mut tier, app, &rendered, first_side, first).await?;
-            self.say_limits(&side.deployed.limits);
-            examiner.attach(&mut tier, app, &rendered, &side.settled).await?;
-            examiner.serving(&mut tier).await?;
-            examiner.checks(&mut tier).await?;
-            examiner.plant(&mut tier, app, &rendered).await
-        };
-        let stop = installed.await.err();
+        let mut stop = self
+            .install_side(&mut tier, app, &rendered, (first_side, first), &deploying, &mut examiner)
+            .await
+            .err();
+        if first_side == Side::Base && stop == Some(TierStop::Failed) {
+            crate::failure_evidence::keep(docker, &app.stack, Tier::Upgrade, &reporter).await;
+            let cause = tier.first_failure().unwrap_or_default();
+            self.give_up_base(tier, &cause);
+            examiner.detach().await;
+            let progress = |text: &str| reporter.progress(&format!("removing the base: {text}"));
+            teardown(docker, &app.stack, &hands.lock, TEARDOWN_BOUND, self.cancellation, progress)
+                .await
+                .map_err(|error| trouble("removal of the base", error, true))?;
+            let Some((_, rendered)) = self.head_alone(app, prepared).await? else { return Ok(()) };
+            reporter.update(|result| result.deploys.expected += 1);
+            tier = TierRun::begin(Tier::Install, &reporter);
+            self.count_deploy(&hands.lock);
+            stop = self
+                .install_side(
+                    &mut tier,
+                    app,
+                    &rendered,
+                    (Side::Head, &prepared.head),
+                    &deploying,
+                    &mut examiner,
+                )
+                .await
+                .err();
+        }
         self.end_tier(tier, stop, app, hands).await?;
 
-        if self.goes_on() && prepared.plan.runs(Tier::Upgrade) {
+        if self.goes_on() && prepared.plan.runs(Tier::Upgrade) && !self.is_done(Tier::Upgrade) {
             let mut tier = TierRun::begin(Tier::Upgrade, &reporter);
             let upgraded = self.upgrade(&mut tier, app, prepared, &deploying, &mut examiner).await;
             self.end_tier(tier, upgraded.err(), app, hands).await?;
@@ -493,6 +579,23 @@ impl<'a> Story<'a> {
         }
         examiner.close().await;
         Ok(())
+    }
+
+    async fn install_side(
+        &self,
+        tier: &mut TierRun,
+        app: &App,
+        rendered: &Rendered,
+        (side, commit): (Side, &CommitSha),
+        deploying: &Deploying<'_>,
+        examiner: &mut Examiner<'_>,
+    ) -> Result<(), TierStop> {
+        let deployed = deploying.deploy(tier, app, rendered, side, commit).await?;
+        self.say_limits(&deployed.deployed.limits);
+        examiner.attach(tier, app, rendered, &deployed.settled).await?;
+        examiner.serving(tier).await?;
+        examiner.checks(tier).await?;
+        examiner.plant(tier, app, rendered).await
     }
 
     /// Head goes in place over base: converged, proven to be head, on head's images, with the data still there.
@@ -531,7 +634,6 @@ impl<'a> Story<'a> {
         self.say_limits(&side.deployed.limits);
         standing::images_are_heads(tier, app, &head, &side.settled)?;
         crate::pinned::tags_follow_digests(docker, tier, &self.reporter.result()).await?;
-        standing::remove_dropped(docker, deploying.lock, tier, app, &head).await?;
         standing::kept(docker, tier, app, &objects).await?;
         examiner.attach(tier, app, &head, &side.settled).await?;
         examiner.serving(tier).await?;
@@ -548,7 +650,8 @@ impl<'a> Story<'a> {
         hands: &Hands,
     ) -> Result<(), Stop> {
         let name = tier.tier();
-        if stop.is_some() || tier.has_failed() {
+        let refused = matches!(stop, Some(TierStop::Refused(_)));
+        if !refused && (stop.is_some() || tier.has_failed()) {
             crate::failure_evidence::keep(&hands.host.docker, &app.stack, name, &self.reporter).await;
         }
         let outcome = tier.end(stop.as_ref());
@@ -564,6 +667,10 @@ impl<'a> Story<'a> {
     /// A failed tier ends the run: what stands on it would only fail again.
     fn goes_on(&self) -> bool {
         self.outcomes.iter().all(|(_, outcome)| *outcome != TierOutcome::Fail)
+    }
+
+    fn is_done(&self, tier: Tier) -> bool {
+        self.outcomes.iter().any(|(done, _)| *done == tier)
     }
 
     fn count_deploy(&self, _lock: &HeldLock) {
@@ -590,7 +697,7 @@ impl<'a> Story<'a> {
 
     /// Every way out: removal and its proof, where anything can have been made; then the tiers as they stand.
     async fn leave(mut self, ending: &Ending) -> (Vec<(Tier, TierOutcome)>, Removal) {
-        let removal = match self.hands.take() {
+        let removal = match self.hands.take().and_then(Arc::into_inner) {
             Some(Hands { host, lock, record, world }) => {
                 remove(&host.docker, &world, lock, record, &self.setup.paths.state, &self.reporter).await
             }

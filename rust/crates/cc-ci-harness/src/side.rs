@@ -1,10 +1,12 @@
 //! One side of a run, base or head: its commit in the work tree, its overlay, its `.env`, its judged compose.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use cc_ci_model::compose::{self, ComposeSource};
 use cc_ci_model::config_drift::config_drift;
 use cc_ci_model::names::CommitSha;
+use cc_ci_swarm::checkout::CheckoutError;
 use cc_ci_swarm::native::app_env::AppEnv;
 use cc_ci_swarm::native::{App, DeployError, Rendered};
 
@@ -84,18 +86,25 @@ fn judge_overlay(text: &str, recipe: &Rendered) -> Result<(), DeployError> {
     if found.is_empty() { Ok(()) } else { Err(DeployError::Overlay(found)) }
 }
 
-/// Our overlay goes into the run's own checkout; a file of that name which the commit tracks wins.
+/// Our overlay goes into the run's own checkout; a file of that name which the commit tracks wins. A link of that name is
+/// refused: writing through it would write where it leads.
 fn lay_overlay(app: &mut App, text: &str) -> Result<(), DeployError> {
-    if app.checkout.read(OVERLAY)?.is_none() {
-        let target = app.checkout.folder().join(OVERLAY);
-        std::fs::write(&target, text)
-            .map_err(|error| file(format!("laying {OVERLAY} over the checkout"), error))?;
+    let target = app.checkout.folder().join(OVERLAY);
+    match std::fs::symlink_metadata(&target) {
+        Ok(there) if there.is_file() => {}
+        Ok(_) => return Err(CheckoutError::Outside(format!("\"{OVERLAY}\"")).into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let written =
+                std::fs::File::create_new(&target).and_then(|mut file| file.write_all(text.as_bytes()));
+            written.map_err(|error| file(format!("laying {OVERLAY} over the checkout"), error))?;
+        }
+        Err(error) => return Err(file(format!("looking for {OVERLAY} in the checkout"), error)),
     }
     Ok(app.env.add_compose_file(OVERLAY)?)
 }
 
 fn file(what: String, error: std::io::Error) -> DeployError {
-    cc_ci_swarm::checkout::CheckoutError::File { what, error }.into()
+    CheckoutError::File { what, error }.into()
 }
 
 /// Makes the app of a run with its `.env` from the sample of the side it starts from.

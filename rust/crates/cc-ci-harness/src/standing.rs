@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use cc_ci_model::inventory::Kind;
+use cc_ci_model::inventory::{Kind, Object};
 use cc_ci_model::outcome::Trouble;
 use cc_ci_swarm::convergence::Settled;
 use cc_ci_swarm::docker::{Docker, DockerError};
@@ -32,7 +32,9 @@ pub async fn lasting(docker: &Docker, app: &App) -> Result<Lasting, TierStop> {
     let kept = own.objects().iter().filter(|object| {
         matches!(object.kind, Kind::Secret) || (object.kind == Kind::Volume && !object.is_anonymous_volume())
     });
-    Ok(kept.map(|object| ((object.kind, object.name.clone()), object.id.clone())).collect())
+    // The id of a volume is its name; its fingerprint holds the moment it was made.
+    let identity = |object: &Object| format!("{} {}", object.id, object.fingerprint);
+    Ok(kept.map(|object| ((object.kind, object.name.clone()), identity(object))).collect())
 }
 
 /// Volumes and secrets from before the upgrade are there, and are the same.

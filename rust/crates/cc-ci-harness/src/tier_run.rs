@@ -66,6 +66,19 @@ impl TierRun {
         self.checks.iter().any(|check| check.status == Status::Fail)
     }
 
+    /// What the first failed check says.
+    #[must_use]
+    pub fn first_failure(&self) -> Option<String> {
+        self.checks.iter().find(|check| check.status == Status::Fail).map(|check| check.message.clone())
+    }
+
+    /// Its checks under another tier's name, for a report that says why that one was not judged.
+    #[must_use]
+    pub fn into_report(self, name: Tier, status: Status, reason: String) -> TierReport {
+        let seconds = rounded(self.started.elapsed().as_secs_f64());
+        TierReport { name, status, reason, seconds, checks: self.checks }
+    }
+
     /// Ends the tier: pass only if nothing failed and at least one check really passed.
     pub fn end(self, stop: Option<&TierStop>) -> TierOutcome {
         let passed = self.checks.iter().filter(|check| check.status == Status::Pass).count();

@@ -1,7 +1,7 @@
 //! The exports of a recipe's `abra.sh`: versions of its configs, merged into the environment of a deploy.
 //!
 //! The file is a shell script and is never executed: functions in it may be meant for the host. Only plain
-//! `export KEY=value` lines outside functions are read (abra.md 1.2, 4.1).
+//! `export KEY=value` lines at the very start of a line, outside functions by convention, are read (abra.md 1.2, 4.1).
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,12 @@ use crate::env_file::EnvFile;
 /// Reads the exports of an `abra.sh`. Values may use earlier exports (`$KEY`), never a command.
 #[must_use]
 pub fn exports(text: &str) -> BTreeMap<String, String> {
-    let mut depth = 0usize;
     let mut lines = String::new();
     for line in text.lines() {
-        let trimmed = line.trim();
-        if depth == 0 && trimmed.starts_with("export ") && !trimmed.contains("$(") && !trimmed.contains('`') {
-            lines.push_str(trimmed.trim_end_matches(';'));
+        let bare = line.trim_end();
+        if bare.starts_with("export ") && !bare.contains("$(") && !bare.contains('`') {
+            lines.push_str(bare.trim_end_matches(';'));
             lines.push('\n');
-        }
-        if !trimmed.starts_with('#') {
-            let opened = trimmed.matches('{').count() - trimmed.matches("${").count();
-            let in_variable = trimmed.matches("${").count();
-            let closed = trimmed.matches('}').count().saturating_sub(in_variable);
-            depth = (depth + opened).saturating_sub(closed);
         }
     }
     EnvFile::parse(&lines).values()
@@ -36,7 +29,7 @@ mod tests {
     fn exports_are_read_and_nothing_is_run() {
         let values = exports(
             "#!/bin/bash\nexport APP_CONF_VERSION=v3\nexport PG_VERSION=\"v1\" # note\nexport BOTH=${APP_CONF_VERSION}x;\n\
-             export EVIL=$(touch /tmp/x)\nadd_admin() {\n  export INSIDE=1\n  run \"${X}\"\n}\nf() { export ONE=1; }\nexport LAST=v9\nPLAIN=1\n",
+             export EVIL=$(touch /tmp/x)\nadd_admin() {\n  export INSIDE=1\n  run \"${X}\"\n}\nf() { export ONE=1; }\n# an {open brace\nexport LAST=v9\nPLAIN=1\n",
         );
         let keys: Vec<_> = values.keys().map(String::as_str).collect();
         assert_eq!(keys, ["APP_CONF_VERSION", "BOTH", "LAST", "PG_VERSION"]);

@@ -213,14 +213,17 @@ impl Conclusion {
 pub fn conclude(tiers: &[(Tier, TierOutcome)], ending: &Ending, after: &Aftermath) -> Conclusion {
     let trouble = |what: String, place: &str, retry: bool| Trouble { what, place: place.to_owned(), retry };
     match ending {
-        Ending::Refused(reason) => return Conclusion::Refused(reason.clone()),
+        // A refusal may come after a deploy: what it left is told first.
+        Ending::Refused(reason) if after.left.is_empty() && after.leaks == 0 => {
+            return Conclusion::Refused(reason.clone());
+        }
         Ending::Cancelled => return Conclusion::Cancelled,
         Ending::Deadline => {
             let what = "the run reached its deadline and was torn down; look at the tier it stopped in, or raise limits.run in the host's settings";
             return Conclusion::Deadline(trouble(what.to_owned(), "run", true));
         }
         Ending::Trouble(trouble) => return Conclusion::Trouble(trouble.clone()),
-        Ending::Completed => {}
+        Ending::Completed | Ending::Refused(_) => {}
     }
     if !after.left.is_empty() {
         let what =

@@ -203,7 +203,7 @@ impl Cancellation {
         state.first.clone()
     }
 
-    /// TERM and INT cancel from here on, instead of killing the process. Works without an async runtime.
+    /// TERM, INT and HUP (a terminal that is closed) cancel from here on, instead of killing the process. Works without an async runtime.
     ///
     /// After the watch is dropped the signals are still caught but have no effect any more.
     pub fn install_signals(&self) -> Result<Watch, CancelError> {
@@ -230,13 +230,14 @@ impl Cancellation {
                     Err(error) => return drop(ready.send(Err(error))),
                 };
                 runtime.block_on(async move {
-                    let streams = signal(SignalKind::terminate())
-                        .and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+                    let streams = signal(SignalKind::terminate()).and_then(|term| {
+                        Ok((term, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?))
+                    });
                     match streams {
                         Err(error) => drop(ready.send(Err(error))),
-                        Ok((term, int)) => {
+                        Ok((term, int, hangup)) => {
                             drop(ready.send(Ok(())));
-                            own.listen(term, int, bond, stopped).await;
+                            own.listen(term, int, hangup, bond, stopped).await;
                         }
                     }
                 });
@@ -251,6 +252,7 @@ impl Cancellation {
         &self,
         mut term: Signal,
         mut int: Signal,
+        mut hangup: Signal,
         bond: Option<ParentBond>,
         stop: CancellationToken,
     ) {
@@ -263,6 +265,7 @@ impl Cancellation {
                     Some(_) | None => Cause::Term,
                 },
                 Some(()) = int.recv() => Cause::Int,
+                Some(()) = hangup.recv() => Cause::Asked("the terminal is gone (SIGHUP)".to_owned()),
             };
             self.cancel(cause);
         }

@@ -162,8 +162,14 @@ impl Checkout {
         }
         for refspec in &wanted {
             let arguments = ["fetch", "--quiet", "--no-tags", "origin", refspec];
+            let output = self.git(&arguments, CLONE_LIMIT).await?;
             // A ref the source does not have is answered below, in one sentence for all ways.
-            self.git(&arguments, CLONE_LIMIT).await?;
+            let absent =
+                ["couldn't find remote ref", "not our ref", "no such remote ref", "unadvertised object"];
+            if !output.success() && !absent.iter().any(|words| output.stderr.contains(words)) {
+                let label = format!("fetching {refspec} from {}", self.source);
+                return Err(ProgramError::Failed { label, why: output.last_line() }.into());
+            }
         }
         self.commit_of(name).await?.ok_or_else(|| CheckoutError::NoSuchRef {
             reference: cc_ci_model::names::quoted(name),
@@ -172,14 +178,20 @@ impl Checkout {
     }
 
     async fn commit_of(&self, name: &str) -> Result<Option<CommitSha>, CheckoutError> {
-        for candidate in [name.to_owned(), format!("refs/remotes/origin/{name}")] {
+        // A full id is that commit and nothing else: a branch may be called like one.
+        let asked = CommitSha::parse(name).ok();
+        let branch = asked.is_none().then(|| format!("refs/remotes/origin/{name}"));
+        for candidate in std::iter::once(name.to_owned()).chain(branch) {
             let spec = format!("{candidate}^{{commit}}");
             let output = self
                 .git(&["rev-parse", "--quiet", "--verify", "--end-of-options", &spec], LOCAL_LIMIT)
                 .await?;
             if output.success() {
                 let text = output.stdout.trim();
-                return CommitSha::parse(text).map(Some).map_err(|_| CheckoutError::Odd(text.to_owned()));
+                let found = CommitSha::parse(text).map_err(|_| CheckoutError::Odd(text.to_owned()))?;
+                if asked.as_ref().is_none_or(|asked| *asked == found) {
+                    return Ok(Some(found));
+                }
             }
         }
         Ok(None)

@@ -130,7 +130,8 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
     }
 
     pub(crate) async fn http(&self, look: &HttpLook, values: &Placeholders<'_>) -> Result<Seen, Unseen> {
-        let answer = self.client.ask(look, values).await?;
+        // Masked before anything is cut or quoted: half a secret is no longer recognised.
+        let answer = self.client.ask(look, values).await?.masked(self.evidence.masker());
         let is_expected = look.status.iter().any(|status| status.get() == answer.status);
         if NOBODY_BEHIND.contains(&answer.status) && !is_expected {
             return Err(Unseen::NotThere(format!("status {}: nobody is behind the proxy", answer.status)));
@@ -153,6 +154,7 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
         let command: Vec<String> = look.command.iter().map(|word| values.fill(word)).collect();
         let stdin = look.stdin.as_deref().map(|text| values.fill(text)).unwrap_or_default();
         let done = self.hands.exec(&look.service, &command, stdin.as_bytes()).await?;
+        let done = done.masked(self.evidence.masker());
         Ok(match expectation::of_command(look, values, &done) {
             Ok(()) => Seen::Right(format!("{} in {} ended with {}", command[0], look.service, done.exit)),
             Err(message) => {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::DeployError;
 use super::render::{App, Rendered};
+use crate::docker::Docker;
 use crate::lock::HeldLock;
 use crate::programs::{ProgramOutput, Programs};
 
@@ -35,6 +36,7 @@ pub struct Deployed {
 #[derive(Clone)]
 pub struct NativeDeployer {
     programs: Programs,
+    engine: String,
     has_ipvs: bool,
     knows_detach: bool,
 }
@@ -42,9 +44,9 @@ pub struct NativeDeployer {
 impl NativeDeployer {
     /// `cli_version` is the CLI's own, e.g. `20.10.24`; `--detach` came with 26 (with it, and without waiting, both behave alike).
     #[must_use]
-    pub fn new(programs: Programs, cli_version: &str, has_ipvs: bool) -> Self {
+    pub fn new(programs: Programs, docker: &Docker, cli_version: &str, has_ipvs: bool) -> Self {
         let major = cli_version.split('.').next().and_then(|major| major.parse::<u32>().ok()).unwrap_or(0);
-        Self { programs, has_ipvs, knows_detach: major >= 26 }
+        Self { programs, engine: docker.host().to_owned(), has_ipvs, knows_detach: major >= 26 }
     }
 
     /// Version of the Docker CLI.
@@ -107,7 +109,9 @@ impl NativeDeployer {
         let env = rendered.env.iter().map(|(key, value)| (key.as_str(), value.as_str()));
         let logins = logins();
         let logins = logins.as_deref().map(|folder| (environment::DOCKER_CONFIG, folder));
-        let programs = self.programs.with_env(env.chain(logins));
+        // Said always, since a context in the caller's configuration would lead the CLI to another engine than ours.
+        let engine = [(environment::DOCKER_HOST, self.engine.as_str())];
+        let programs = self.programs.with_env(env.chain(logins).chain(engine));
         let label = format!("deploying {} at {chaos_version} to {}", app.recipe, app.domain);
         let output = programs
             .run_with_input(&label, "docker", &arguments, app.checkout.folder(), DEPLOY_LIMIT, input)
@@ -141,22 +145,34 @@ fn logins() -> Option<String> {
     own.or_else(in_home).filter(|folder| Path::new(folder).join("config.json").is_file())
 }
 
-/// A refusal of the CLI is the recipe's fault, unless the engine is not there.
+/// What the CLI or the engine says of a stack that no engine would take. Anything else (an engine that is gone, a port that
+/// another run holds, a swarm without a leader) is no word about the recipe.
+const RECIPES_FAULT: [&str; 16] = [
+    "only updates to Labels are allowed",
+    "Unsupported Compose file",
+    "declared as external, but could not be found",
+    "invalid mount config",
+    "invalid reference format",
+    "invalid interpolation format",
+    "invalid pool request",
+    "required variable",
+    "Additional property",
+    "must be a",
+    "undefined ",
+    "refers to undefined",
+    "unknown volume option",
+    "name must be valid",
+    "duplicate mount point",
+    "InvalidArgument",
+];
+
+/// A refusal of the stack itself is the recipe's fault; everything else is ours or the world's.
 fn judge(label: &str, output: &ProgramOutput) -> Result<(), DeployError> {
     if output.success() {
         return Ok(());
     }
     let why = output.last_line();
-    let ours = [
-        "Cannot connect to the Docker daemon",
-        "connection refused",
-        "context deadline exceeded",
-        "permission denied",
-        "unexpected EOF",
-        "not a swarm manager",
-        "no space left",
-    ];
-    if ours.iter().any(|words| output.stderr.contains(words)) {
+    if !RECIPES_FAULT.iter().any(|words| output.stderr.contains(words)) {
         return Err(crate::programs::ProgramError::Failed { label: label.to_owned(), why }.into());
     }
     Err(DeployError::Recipe(format!("{label}: docker stack deploy said: {why}")))
@@ -179,5 +195,12 @@ mod tests {
         let refused = said(1, "failed to update config x: only updates to Labels are allowed").unwrap_err();
         assert_eq!(refused.fault(), Fault::Recipe);
         assert!(refused.to_string().contains("only updates to Labels"));
+        for ours in [
+            "port '64738' is already in use by service x as an ingress port",
+            "rpc error: code = Unavailable",
+            "unheard of",
+        ] {
+            assert_eq!(said(1, ours).unwrap_err().fault(), Fault::Ours, "{ours}");
+        }
     }
 }

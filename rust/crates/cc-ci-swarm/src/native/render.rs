@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use cc_ci_model::compose::{self, Compose, ComposeSource};
 use cc_ci_model::env_file::steers_programs;
 use cc_ci_model::names::{Recipe, RunDomain, RunId, StackName};
+use cc_ci_process::environment;
 
 use super::DeployError;
 use super::app_env::AppEnv;
@@ -66,6 +67,7 @@ impl App {
                 "the app's .env or abra.sh sets {key}, which would steer programs of the host: give the variable another name"
             )));
         }
+        refuse_own_variables(&sources, &env)?;
         let file = |path: &str| self.checkout.read(path).ok().flatten();
         let compose =
             compose::read(&sources, &env, &file).map_err(|error| DeployError::Recipe(error.to_string()))?;
@@ -113,4 +115,36 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// The CLI has these in its environment whatever the app sets, so it would put our values where our reader sees none: a
+/// volume `${DOCKER_CONFIG-data}` is a folder of the host to the CLI and a volume to the reader. Using one is refused.
+const OWN_VARIABLES: [&str; 6] = [
+    environment::PATH,
+    environment::HOME,
+    environment::ABRA_DIR,
+    environment::LANG,
+    environment::DOCKER_HOST,
+    environment::DOCKER_CONFIG,
+];
+
+fn refuse_own_variables(
+    sources: &[ComposeSource],
+    env: &BTreeMap<String, String>,
+) -> Result<(), DeployError> {
+    for source in sources {
+        let uses =
+            compose::used::variables(source).map_err(|error| DeployError::Recipe(error.to_string()))?;
+        let own = uses
+            .iter()
+            .find(|used| OWN_VARIABLES.contains(&used.name.as_str()) && !env.contains_key(&used.name));
+        if let Some(used) = own {
+            let sentence = format!(
+                "{}: ${{{}}} is a variable of the deploying program, not of the app: use one of the app's .env",
+                used.at, used.name
+            );
+            return Err(DeployError::Refused(sentence));
+        }
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use bollard::models::SecretSpec;
 use bollard::query_parameters::ListSecretsOptions;
 use cc_ci_model::compose::{self, ComposeSource};
 use cc_ci_model::deploy_overlay::RUN_LABEL;
-use cc_ci_model::secret_rules::{SecretKind, SecretRule, secret_rules};
+use cc_ci_model::secret_rules::{Charset, SecretKind, SecretRule, secret_rules};
 use cc_ci_process::mask::{Masker, SecretValue};
 
 use super::DeployError;
@@ -16,6 +16,9 @@ use super::generate::generate;
 use super::render::{App, Rendered};
 use crate::docker::{Docker, DockerError};
 use crate::lock::HeldLock;
+
+/// Stands in for a secret that cannot be generated.
+const INVENTED: SecretKind = SecretKind::Random { length: 32, charset: Charset::Default };
 
 impl App {
     /// Makes every external secret of the stack that does not exist yet. Each value is told to the masker before it is
@@ -54,18 +57,23 @@ impl App {
             };
             let value = match given.get(key) {
                 Some(text) => SecretValue::new(text.clone()),
-                None => generate(kind).ok_or_else(|| {
-                    DeployError::Recipe(format!(
-                        "secret {key} cannot be made: .env.sample says generate=false; give a value in recipe.toml"
-                    ))
-                })?,
+                // An operator would bring it; a run needs something that deploys, and says so.
+                None => match generate(kind).or_else(|| generate(INVENTED)) {
+                    Some(value) => value,
+                    None => continue,
+                },
             };
             // A value that is too short to be masked is no secret worth hiding: `length=4` asks for exactly that.
             if value.expose().len() >= 8 {
                 masker.add(key, &value).map_err(|error| DeployError::Recipe(error.to_string()))?;
             }
             self.create_secret(docker, name, &value, lock).await?;
-            made.push(name.clone());
+            let invented = kind == SecretKind::Given && !given.contains_key(key);
+            made.push(if invented {
+                format!("{name} (generate=false: a made-up value)")
+            } else {
+                name.clone()
+            });
         }
         Ok(made)
     }
