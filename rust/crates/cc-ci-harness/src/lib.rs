@@ -16,6 +16,7 @@ pub mod guards;
 pub mod hands;
 pub mod host;
 pub mod http;
+pub mod lint_tier;
 pub mod local_tests;
 pub mod pinned;
 pub mod prepare;

@@ -34,6 +34,7 @@ use crate::finish::{Removal, TEARDOWN_BOUND, World, conclude_run, remove};
 use crate::folder::RunFolder;
 use crate::guards::{self, Guards};
 use crate::host::{self, Host};
+use crate::lint_tier;
 use crate::local_tests::copy_aside;
 use crate::prepare::{PrepareError, Prepared, prepare};
 use crate::report::{Reporter, Watcher};
@@ -195,6 +196,10 @@ impl<'a> Story<'a> {
         let first = prepared.plan.base.as_ref().map_or(prepared.head.clone(), |base| base.commit.clone());
         let mut app = self.app(prepared.checkout.clone(), &domain, &first, &prepared).await?;
         let judged = self.judge(&mut app, &prepared, &first).await?;
+        if prepared.plan.runs(Tier::Lint) {
+            let linted = lint_tier::run(&self.reporter, &prepared.checkout, &prepared.head, &app.stack).await;
+            self.outcomes.push((Tier::Lint, linted));
+        }
         let Some((first_side, rendered)) = judged else { return Ok(()) };
         let first = if first_side == Side::Base { first } else { prepared.head.clone() };
         let host = self.host().await?;
@@ -664,9 +669,9 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// A failed tier ends the run: what stands on it would only fail again.
+    /// A failed tier ends the run: what stands on it would only fail again. Nothing stands on lint.
     fn goes_on(&self) -> bool {
-        self.outcomes.iter().all(|(_, outcome)| *outcome != TierOutcome::Fail)
+        self.outcomes.iter().all(|(tier, outcome)| *tier == Tier::Lint || *outcome != TierOutcome::Fail)
     }
 
     fn is_done(&self, tier: Tier) -> bool {
@@ -714,8 +719,8 @@ impl<'a> Story<'a> {
 
     /// Tiers whose turn never came. After a failed tier that is no riddle: they are not counted against anybody.
     fn report_missing(&mut self, ending: &Ending) {
-        let failed =
-            self.outcomes.iter().find(|(_, outcome)| *outcome == TierOutcome::Fail).map(|(tier, _)| *tier);
+        let mut judged = self.outcomes.iter().filter(|(tier, _)| *tier != Tier::Lint);
+        let failed = judged.find(|(_, outcome)| *outcome == TierOutcome::Fail).map(|(tier, _)| *tier);
         let missing: Vec<Tier> = self
             .planned
             .iter()

@@ -303,6 +303,38 @@ impl Checkout {
         Ok(self.programs.run(&label, "git", arguments, &self.folder, limit).await?)
     }
 
+    /// A second clone at a commit, in `folder`, which must not exist yet: its work tree holds the commit's own files and
+    /// nothing that was laid over this one. It borrows the objects of this clone and is of no use without it.
+    ///
+    /// # Errors
+    /// Git fails, or the commit is not in this clone.
+    pub async fn pristine(&self, commit: &CommitSha, folder: &Path) -> Result<Self, CheckoutError> {
+        let (own, target) = (self.folder.to_string_lossy(), folder.to_string_lossy());
+        let arguments = ["clone", "--quiet", "--shared", "--no-checkout", "--", &own, &target];
+        self.must(&arguments).await?;
+        let second =
+            Self { folder: folder.to_owned(), source: self.source.clone(), programs: self.programs.clone() };
+        second.switch(commit).await?;
+        Ok(second)
+    }
+
+    /// The commit that the work tree is at; right after cloning that of the source's own. `None` for an empty repository.
+    ///
+    /// # Errors
+    /// Only where git itself fails.
+    pub async fn current(&self) -> Result<Option<CommitSha>, CheckoutError> {
+        self.commit_of("HEAD").await
+    }
+
+    /// The files that the commit in the work tree tracks, by their paths.
+    ///
+    /// # Errors
+    /// Only where git itself fails.
+    pub async fn tracked(&self) -> Result<Vec<String>, CheckoutError> {
+        let listed = self.must(&["ls-files", "-z"]).await?;
+        Ok(listed.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect())
+    }
+
     async fn must(&self, arguments: &[&str]) -> Result<String, CheckoutError> {
         let output = self.git(arguments, LOCAL_LIMIT).await?;
         if output.success() {

@@ -13,6 +13,7 @@ pub mod processes;
 pub mod programs;
 pub mod pull;
 pub mod reap;
+pub mod recipe_files;
 pub mod record;
 pub mod relay;
 pub mod room_left;

@@ -32,6 +32,7 @@ services:
     deploy:
       labels:
         - \"coop-cloud.${STACK_NAME}.version=0.1.0+1\"
+        - \"traefik.enable=true\"
 networks:
   proxy:
     external: true

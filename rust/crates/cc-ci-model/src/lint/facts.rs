@@ -130,7 +130,13 @@ impl<'a> Facts<'a> {
             )
         });
         let compose = self.default().into_iter().flat_map(|compose| refused(compose, self.stack));
-        steering.chain(compose).collect()
+        let links = self.head.links_out.iter().map(|path| {
+            Finding::in_file(
+                path,
+                "is refused: it is a link that leads out of the recipe; put the file itself there",
+            )
+        });
+        links.chain(steering).chain(compose).collect()
     }
 }
 

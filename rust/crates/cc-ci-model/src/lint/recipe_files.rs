@@ -21,6 +21,8 @@ pub struct Tag {
 pub struct RecipeFiles {
     /// Text by path from the recipe folder. Bytes that are no UTF-8 may be replaced.
     pub files: BTreeMap<String, String>,
+    /// Files that are links out of the recipe's folder, and were not read.
+    pub links_out: Vec<String>,
     /// Its version tags; `None` where there is no repository to ask.
     pub tags: Option<Vec<Tag>>,
 }

@@ -68,6 +68,7 @@ fn sound() -> RecipeFiles {
     ];
     RecipeFiles {
         files: files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect(),
+        links_out: Vec::new(),
         tags: Some(vec![Tag { name: "0.1.0+1.4.1".to_owned(), is_annotated: true }]),
     }
 }
@@ -340,6 +341,8 @@ fn what_the_gate_refuses_comes_before_errors() {
     );
     let steering = with(".env.sample", "TYPE=notebin\n", "TYPE=notebin\nLD_PRELOAD=/x.so\n");
     assert!(matches!(linted(&steering).outcome(), LintOutcome::Refused(_)));
+    let linked = RecipeFiles { links_out: vec!["app.conf".to_owned()], ..sound() };
+    assert!(matches!(linted(&linked).outcome(), LintOutcome::Refused(_)));
 }
 
 #[test]
