@@ -22,6 +22,11 @@ pub enum Command {
     Run(RunArgs),
     /// Print what a run with the same arguments would do and why; touches nothing on the swarm.
     Plan(PlanArgs),
+    /// Judge recipes by their files alone: lint rules, the compose gate, failures that can be seen before a deploy.
+    ///
+    /// Needs no Docker. Exit status: 0 clean (there may be warnings), 1 an error rule does not hold, 2 could not lint, 3 the
+    /// compose gate refuses, 64 bad argument.
+    Lint(LintArgs),
     /// Show a run: tiers, checks, evidence of the teardown, the line that repeats it.
     Show(ShowArgs),
     /// List runs, newest first.
@@ -106,6 +111,20 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub request: RequestArgs,
     /// Print the plan as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cc-ci lint`.
+#[derive(Debug, Args)]
+pub struct LintArgs {
+    /// Folder with a recipe, taken as it is, or a git repository, taken at the tip of its default branch.
+    #[arg(value_name = "DIR|GIT", required = true)]
+    pub recipes: Vec<String>,
+    /// Print one row per recipe instead: what an update that fails does to its users.
+    #[arg(long)]
+    pub blast_radius: bool,
+    /// Print one JSON object per recipe.
     #[arg(long)]
     pub json: bool,
 }

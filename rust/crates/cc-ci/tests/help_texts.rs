@@ -14,6 +14,7 @@ fn help_of_each_verb_reads_so() {
         ("cc-ci", &[][..]),
         ("run", &["run"]),
         ("plan", &["plan"]),
+        ("lint", &["lint"]),
         ("show", &["show"]),
         ("runs", &["runs"]),
         ("cancel", &["cancel"]),

@@ -2,7 +2,12 @@
 
 use serde::Serialize;
 
-use crate::compose::Compose;
+use crate::compose::{self, Compose, ComposeSource};
+use crate::env_file::EnvFile;
+use crate::names::StackName;
+
+use super::facts::{default_files, environment, read};
+use super::{Finding, OWN_OVERLAY, RecipeFiles};
 
 /// How bad it is, from least to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -46,6 +51,33 @@ pub struct BlastRadius {
     pub has_upgrade_tests: bool,
     /// How bad it is for operators, who have no overlay of ours.
     pub risk: Risk,
+}
+
+/// The row of a recipe, from its files; `None` if it has no service. `overlay` is the text of the test host's overlay.
+///
+/// # Errors
+/// The compose files cannot be read.
+pub fn of_recipe(
+    files: &RecipeFiles,
+    overlay: Option<&str>,
+    has_upgrade_tests: bool,
+    stack: &StackName,
+) -> Result<Option<BlastRadius>, Finding> {
+    let sample = files.text(".env.sample").map(EnvFile::parse);
+    let paths = default_files(sample.as_ref());
+    let env = environment(files, stack, false);
+    let plain = read(files, &paths, env.clone(), &mut Vec::new())?;
+    let laid_over = match overlay {
+        None => None,
+        Some(text) => {
+            let recipe = paths.iter().filter_map(|path| files.source(path));
+            let own = ComposeSource { path: OWN_OVERLAY.to_owned(), text: text.to_owned() };
+            let sources: Vec<ComposeSource> = recipe.chain([own]).collect();
+            let read = compose::read(&sources, &env, &|path| files.text(path).map(str::to_owned));
+            Some(read.map_err(|error| Finding::of_error(&error))?)
+        }
+    };
+    Ok(blast_radius(&plain, laid_over.as_ref(), has_upgrade_tests))
 }
 
 /// The riskiest service of a recipe; `None` if it has none. `laid_over` is the recipe with the test host's overlay.

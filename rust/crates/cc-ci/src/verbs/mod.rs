@@ -5,6 +5,8 @@ mod cancel;
 mod console;
 mod drain;
 mod history;
+mod lint;
+mod lint_source;
 mod plan;
 mod run;
 mod setup;
@@ -46,6 +48,7 @@ fn carry_out(cli: Cli, masker: &Masker) -> Result<ExitCode> {
         Command::App(args) => return app::app(args, masker).map(ExitCode::from),
         Command::Run(args) => run::run(args, masker),
         Command::Plan(args) => plan::plan(args, masker),
+        Command::Lint(args) => lint::lint(&args, masker),
         Command::Show(args) => history::show(&args, masker),
         Command::Runs(args) => history::runs(&args, masker),
         Command::Cancel(args) => cancel::cancel(&args, masker),

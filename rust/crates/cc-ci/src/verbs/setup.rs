@@ -74,7 +74,7 @@ pub(super) fn settings() -> Result<Settings> {
 }
 
 /// Folder of the per-recipe test data: as the settings say, else `recipes` beside the caller, else beside the program.
-fn test_data(settings: &Settings) -> PathBuf {
+pub(super) fn test_data(settings: &Settings) -> PathBuf {
     if let Some(folder) = &settings.recipes {
         return folder.clone();
     }
