@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cc_ci_model::backup_labels::whole_volumes;
+use cc_ci_model::backup_plan::whole_volumes;
 use cc_ci_model::names::ServiceName;
 use cc_ci_model::outcome::{Status, Trouble};
 use cc_ci_model::recipe_toml::RecipeToml;

@@ -4,6 +4,7 @@
 //! thread while the first thread waits for TERM, and the container ends at once when it is told to.
 
 mod ask;
+mod ends;
 mod fault;
 mod listening;
 mod order;

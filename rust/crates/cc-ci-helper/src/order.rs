@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::fault::Fault;
-use crate::{ask, listening, relay, volume};
+use crate::{ask, ends, listening, relay, volume};
 
 /// The arguments in one view.
 pub(crate) const USAGE: &str = "usage: cc-ci-helper
@@ -13,6 +13,7 @@ pub(crate) const USAGE: &str = "usage: cc-ci-helper
   tcp IP PORT [--stable N]                              N connections in a row
   listening                                             listening TCP ports as JSON
   volume plant FOLDER NAME | read FOLDER NAME | list FOLDER
+  ends -- PROGRAM …                                     beginning and end of what it writes, unpacked, as JSON
   sleep                                                 until TERM";
 
 /// One thing to do.
@@ -24,6 +25,7 @@ pub(crate) enum Order {
     Plant { folder: PathBuf, name: String },
     Read { folder: PathBuf, name: String },
     List { folder: PathBuf },
+    Ends { words: Vec<String> },
     Sleep,
 }
 
@@ -54,6 +56,10 @@ impl Order {
                 Ok(Self::Read { folder: folder.into(), name: (*name).to_owned() })
             }
             ["volume", "list", folder] => Ok(Self::List { folder: folder.into() }),
+            ["ends", "--", program, rest @ ..] => {
+                let words = std::iter::once(program).chain(rest);
+                Ok(Self::Ends { words: words.map(|word| (*word).to_owned()).collect() })
+            }
             ["sleep"] => Ok(Self::Sleep),
             _ => Err(usage("no such order", &words.join(" "))),
         }
@@ -69,6 +75,7 @@ impl Order {
             Self::Plant { folder, name } => volume::plant(&folder, &name),
             Self::Read { folder, name } => volume::read(&folder, &name),
             Self::List { folder } => volume::list(&folder),
+            Self::Ends { words } => ends::of(&words),
             Self::Sleep => loop {
                 std::thread::park();
             },

@@ -2,7 +2,7 @@
 
 pub mod abra_sh;
 pub mod admission;
-pub mod backup_labels;
+pub mod backup_plan;
 pub mod compose;
 pub mod config_drift;
 pub mod convergence;

@@ -38,6 +38,8 @@ pub enum Unjudged {
     BaseDoesNotDeploy,
     /// It was over sooner than is plausible.
     TooFast,
+    /// Everything worked, and there was no data to look for: no volume that may hold a marker, and no seed of the recipe.
+    NothingToLookFor,
     /// It was planned, and no check ran in it.
     NoCheckRan,
     /// A dependency or something of ours kept it from running.
@@ -253,7 +255,7 @@ pub fn conclude(tiers: &[(Tier, TierOutcome)], ending: &Ending, after: &Aftermat
     for (tier, outcome) in tiers.iter().filter(judged) {
         if let TierOutcome::Unverified(cause) = outcome {
             let what = match cause {
-                Unjudged::BaseDoesNotDeploy | Unjudged::TooFast => continue,
+                Unjudged::BaseDoesNotDeploy | Unjudged::TooFast | Unjudged::NothingToLookFor => continue,
                 Unjudged::NoCheckRan => format!("{tier} was planned and no check ran in it"),
                 Unjudged::CouldNotRun => format!("{tier} was planned and could not run"),
                 Unjudged::NotReached => format!("{tier} was planned and its turn never came"),
