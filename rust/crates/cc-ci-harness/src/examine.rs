@@ -1,5 +1,7 @@
 //! The eyes of a run: everything that is looked at once something stands.
 
+mod data;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +38,8 @@ use crate::tier_run::{TierRun, TierStop};
 
 /// One test program; a whole tier's have the deadline of the run.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(600);
+
+pub use data::Mutation;
 
 /// How checks reach the app.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod app_socket;
+pub mod backup_tier;
 pub mod checks;
 pub mod customisation;
 pub mod deploying;
@@ -21,6 +22,7 @@ pub mod local_tests;
 pub mod pinned;
 pub mod prepare;
 pub mod report;
+pub mod restore_tier;
 pub mod run;
 pub mod sandbox;
 pub mod seeds;

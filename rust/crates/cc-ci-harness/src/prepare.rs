@@ -13,7 +13,7 @@ use cc_ci_swarm::programs::Programs;
 use crate::setup::Setup;
 
 /// The tiers this program runs.
-pub const AVAILABLE: [Tier; 4] = [Tier::Lint, Tier::Install, Tier::Upgrade, Tier::Custom];
+pub const AVAILABLE: [Tier; 6] = Tier::PLANNABLE;
 
 /// A run that knows what it is about.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! The story of one run, from the request to the result.
 
+mod data_tiers;
+
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use cc_ci_swarm::zone;
 use futures_util::FutureExt;
 
 use crate::admission::admit;
+use crate::backup_tier::Stage;
 use crate::deploying::Deploying;
 use crate::examine::Examiner;
 use crate::finish::{Removal, TEARDOWN_BOUND, World, conclude_run, remove};
@@ -504,7 +507,7 @@ impl<'a> Story<'a> {
         prepared: &Prepared,
         first: &CommitSha,
         first_side: Side,
-        rendered: Rendered,
+        mut rendered: Rendered,
         hands: &Hands,
     ) -> Result<(), Stop> {
         admit(self.setup, &hands.host, &rendered.compose, self.cancellation, &self.reporter).await?;
@@ -554,7 +557,8 @@ impl<'a> Story<'a> {
             teardown(docker, &app.stack, &hands.lock, TEARDOWN_BOUND, self.cancellation, progress)
                 .await
                 .map_err(|error| trouble("removal of the base", error, true))?;
-            let Some((_, rendered)) = self.head_alone(app, prepared).await? else { return Ok(()) };
+            let Some((_, head)) = self.head_alone(app, prepared).await? else { return Ok(()) };
+            rendered = head;
             reporter.update(|result| result.deploys.expected += 1);
             tier = TierRun::begin(Tier::Install, &reporter);
             self.count_deploy(&hands.lock);
@@ -574,8 +578,28 @@ impl<'a> Story<'a> {
 
         if self.goes_on() && prepared.plan.runs(Tier::Upgrade) && !self.is_done(Tier::Upgrade) {
             let mut tier = TierRun::begin(Tier::Upgrade, &reporter);
-            let upgraded = self.upgrade(&mut tier, app, prepared, &deploying, &mut examiner).await;
-            self.end_tier(tier, upgraded.err(), app, hands).await?;
+            let stop = match self.upgrade(&mut tier, app, prepared, &deploying, &mut examiner).await {
+                Ok(head) => {
+                    rendered = head;
+                    None
+                }
+                Err(stop) => Some(stop),
+            };
+            self.end_tier(tier, stop, app, hands).await?;
+        }
+        if self.goes_on() && prepared.plan.runs(Tier::Backup) {
+            let stage = Stage {
+                docker,
+                lock: &hands.lock,
+                cancellation: self.cancellation,
+                reporter: &reporter,
+                app,
+                rendered: &rendered,
+                helper_image: &self.setup.settings.helper_image,
+                limits: deploying.limits,
+                examiner: &mut examiner,
+            };
+            self.back_up_and_restore(stage, prepared, hands).await?;
         }
         if self.goes_on() && prepared.plan.runs(Tier::Custom) {
             let mut tier = TierRun::begin(Tier::Custom, &reporter);
@@ -611,7 +635,7 @@ impl<'a> Story<'a> {
         prepared: &Prepared,
         deploying: &Deploying<'_>,
         examiner: &mut Examiner<'_>,
-    ) -> Result<(), TierStop> {
+    ) -> Result<Rendered, TierStop> {
         let since = Instant::now();
         let (head, added) = match side::take(self.setup, app, Side::Head, &prepared.head).await {
             Ok(taken) => taken,
@@ -643,7 +667,8 @@ impl<'a> Story<'a> {
         examiner.attach(tier, app, &head, &side.settled).await?;
         examiner.serving(tier).await?;
         examiner.expect(tier).await?;
-        examiner.checks(tier).await
+        examiner.checks(tier).await?;
+        Ok(head)
     }
 
     /// A tier's end: into the outcomes, and with logs kept where it failed. Trouble, refusal and cancel end the story.

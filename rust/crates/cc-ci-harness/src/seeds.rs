@@ -19,6 +19,14 @@ pub struct PlantedSeed<'a> {
     marker: String,
 }
 
+impl PlantedSeed<'_> {
+    /// Its name in the result.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.seed.name.as_str()
+    }
+}
+
 /// A marker that lies in a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeMarker {
@@ -97,6 +105,32 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
             reports.push(CheckReport { origin: Origin::Generic, ..report });
         }
         (planted, reports)
+    }
+
+    /// Overwrites each marker, and plants a second one in a file of its own; what is returned is what the volumes hold now.
+    pub async fn change_markers(
+        &self,
+        volumes: &impl Volumes,
+        planted: &[VolumeMarker],
+    ) -> (Vec<VolumeMarker>, Vec<CheckReport>) {
+        let (mut changed, mut reports) = (Vec::new(), Vec::new());
+        for VolumeMarker { volume, file, .. } in planted {
+            for file in [file.clone(), format!("{file}-second")] {
+                let marker = fresh_marker();
+                let name = format!("the marker in {volume} is changed");
+                let report = self
+                    .report(&name, WITHIN, || async {
+                        volumes.plant(volume, &file, &marker).await?;
+                        Ok(Seen::Right(format!("{file} in {volume}")))
+                    })
+                    .await;
+                if report.status == Status::Pass {
+                    changed.push(VolumeMarker { volume: volume.clone(), file, marker });
+                }
+                reports.push(CheckReport { origin: Origin::Generic, ..report });
+            }
+        }
+        (changed, reports)
     }
 
     /// Looks for the markers in the volumes, once: a volume without its marker does not get it back by waiting.

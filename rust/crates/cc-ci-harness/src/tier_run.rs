@@ -26,6 +26,7 @@ pub struct TierRun {
     tier: Tier,
     started: Instant,
     checks: Vec<CheckReport>,
+    unproven: Option<String>,
     reporter: Reporter,
 }
 
@@ -34,7 +35,7 @@ impl TierRun {
     #[must_use]
     pub fn begin(tier: Tier, reporter: &Reporter) -> Self {
         reporter.tier_started(tier);
-        Self { tier, started: Instant::now(), checks: Vec::new(), reporter: reporter.clone() }
+        Self { tier, started: Instant::now(), checks: Vec::new(), unproven: None, reporter: reporter.clone() }
     }
 
     /// The tier.
@@ -58,6 +59,11 @@ impl TierRun {
     pub fn failed(&mut self, name: &str, since: Instant, message: impl Into<String>) -> TierStop {
         self.record(generic(name, Status::Fail, since, message.into()));
         TierStop::Failed
+    }
+
+    /// Says that everything worked and there was no data to look for: the tier ends unverified, unless it fails.
+    pub fn unproven(&mut self, why: impl Into<String>) {
+        self.unproven = Some(why.into());
     }
 
     /// Whether a check failed so far.
@@ -104,7 +110,10 @@ impl TierRun {
                 None if passed == 0 => {
                     (TierOutcome::Unverified(Unjudged::NoCheckRan), "no check ran".to_owned())
                 }
-                None => (TierOutcome::Pass, String::new()),
+                None => match self.unproven {
+                    Some(why) => (TierOutcome::Unverified(Unjudged::NothingToLookFor), why),
+                    None => (TierOutcome::Pass, String::new()),
+                },
             },
         };
         self.reporter.tier_ended(TierReport {

@@ -137,7 +137,8 @@ pub fn backup_plan(services: &BTreeMap<String, ServiceFacts>) -> Option<BackupPl
     let known: BTreeSet<&str> =
         services.values().flat_map(|facts| &facts.volumes).map(|volume| volume.key.as_str()).collect();
     for key in wishes.keys().filter(|key| !known.contains(*key)) {
-        plan.warnings.push(format!("labels name a volume {key}, which no service mounts: they have no effect"));
+        plan.warnings
+            .push(format!("labels name a volume {key}, which no service mounts: they have no effect"));
     }
     let lacking = plan.without_restore_hook().map(|service| {
         format!(
@@ -185,7 +186,8 @@ fn read_label<'a>(key: &'a str, value: &str, wishes: &mut BTreeMap<&'a str, Wish
 
 /// The known key that shares the longest beginning.
 fn nearest(key: &str) -> &'static str {
-    let shared = |known: &&&str| known.bytes().zip(key.bytes()).take_while(|(left, right)| left == right).count();
+    let shared =
+        |known: &&&str| known.bytes().zip(key.bytes()).take_while(|(left, right)| left == right).count();
     // Of equals the shortest, which comes first.
     KNOWN_KEYS.iter().rev().max_by_key(shared).copied().unwrap_or(SWITCH)
 }
@@ -248,7 +250,8 @@ impl BackupPlan {
                     .collect::<Vec<_>>()
                     .join(", "),
             };
-            self.faults.push(format!("the stack takes part in backups, and nothing would be archived: {why}"));
+            self.faults
+                .push(format!("the stack takes part in backups, and nothing would be archived: {why}"));
         }
     }
 
@@ -277,8 +280,7 @@ impl BackupPlan {
     /// restore, and harms nobody. Elsewhere a file of ours would be wrong, or would prove nothing.
     #[must_use]
     pub fn whole_volumes(&self) -> Vec<String> {
-        let is_whole =
-            |backed_up: &BackedUp| backed_up.selection == Selection::Whole && !backed_up.is_dumped;
+        let is_whole = |backed_up: &BackedUp| backed_up.selection == Selection::Whole && !backed_up.is_dumped;
         self.volumes.iter().filter(|(_, one)| is_whole(one)).map(|(name, _)| name.clone()).collect()
     }
 }

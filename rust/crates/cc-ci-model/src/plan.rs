@@ -63,7 +63,13 @@ pub struct PlanFacts<'a> {
 #[must_use]
 pub fn plan(facts: &PlanFacts<'_>) -> Plan {
     let base = facts.base.as_ref().ok().cloned();
-    let wants = |tier: Tier| facts.asked.is_none_or(|asked| asked.contains(&tier));
+    let wants = |tier: Tier| {
+        // A restore stands on a backup: who asks for the one gets the other.
+        let is_asked = |asked: &[Tier]| {
+            asked.contains(&tier) || (tier == Tier::Backup && asked.contains(&Tier::Restore))
+        };
+        facts.asked.is_none_or(is_asked)
+    };
     let tiers = Tier::PLANNABLE.into_iter().map(|tier| {
         let (decision, reason) = decide(tier, facts, wants(tier));
         PlannedTier { tier, decision, reason }
@@ -75,7 +81,9 @@ pub fn plan(facts: &PlanFacts<'_>) -> Plan {
 }
 
 fn decide(tier: Tier, facts: &PlanFacts<'_>, wanted: bool) -> (Decision, String) {
-    let declared = facts.declared.iter().find(|(name, _)| *name == tier);
+    let of = |tier: Tier| facts.declared.iter().find(|(name, _)| *name == tier);
+    // Without a backup there is nothing to restore.
+    let declared = of(tier).or_else(|| of(Tier::Backup).filter(|_| tier == Tier::Restore));
     // Everything else stands on an installed app: it runs whatever was asked for.
     if tier == Tier::Install {
         let reason = match facts.base {
@@ -88,7 +96,7 @@ fn decide(tier: Tier, facts: &PlanFacts<'_>, wanted: bool) -> (Decision, String)
     if !wanted {
         return (Decision::NotPlanned, "not asked for".to_owned());
     }
-    if let Some((_, reason)) = declared.filter(|(name, _)| *name != Tier::Lint) {
+    if let Some((_, reason)) = declared.filter(|_| tier != Tier::Lint) {
         return (Decision::NotApplicable, format!("declared in recipe.toml: {reason}"));
     }
     if !facts.available.contains(&tier) {
@@ -101,6 +109,8 @@ fn decide(tier: Tier, facts: &PlanFacts<'_>, wanted: bool) -> (Decision, String)
             (Decision::NotPlanned, "no custom checks yet".to_owned())
         }
         (Tier::Custom, _) => (Decision::Run, format!("{} checks", facts.custom_checks)),
+        (Tier::Backup, _) => (Decision::Run, "where the labels of what is deployed ask for it".to_owned()),
+        (Tier::Restore, _) => (Decision::Run, "where there is a backup".to_owned()),
         _ => (Decision::Run, "always".to_owned()),
     }
 }
@@ -171,6 +181,20 @@ mod tests {
         let plan = plan(&PlanFacts { asked: Some(&asked), ..facts(&head, &base, &[]) });
         assert_eq!(plan.running().collect::<Vec<_>>(), [Tier::Install, Tier::Custom]);
         assert_eq!(plan.base, None, "without an upgrade the app is installed at head");
+    }
+
+    #[test]
+    fn a_restore_stands_on_a_backup() {
+        let (head, base) = (head(), Ok(base()));
+        let asked = [Tier::Restore];
+        let one = plan(&PlanFacts { asked: Some(&asked), ..facts(&head, &base, &[]) });
+        assert_eq!(one.running().collect::<Vec<_>>(), [Tier::Install, Tier::Backup, Tier::Restore]);
+        let declared = [(Tier::Backup, "keeps no data".to_owned())];
+        let one = plan(&facts(&head, &base, &declared));
+        assert!(!one.runs(Tier::Backup) && !one.runs(Tier::Restore));
+        let declared = [(Tier::Restore, "by hand".to_owned())];
+        let one = plan(&facts(&head, &base, &declared));
+        assert!(one.runs(Tier::Backup) && !one.runs(Tier::Restore));
     }
 
     #[test]

@@ -265,6 +265,16 @@ impl Checkout {
         Ok(!self.must(&["status", "--porcelain"]).await?.trim().is_empty())
     }
 
+    /// Where the work tree stands, and what in it is not as its commit has it: the same text, the same tree.
+    ///
+    /// # Errors
+    /// Only where git itself fails.
+    pub async fn state(&self) -> Result<String, CheckoutError> {
+        let commit = self.must(&["rev-parse", "HEAD"]).await?;
+        let files = self.must(&["status", "--porcelain", "--ignored"]).await?;
+        Ok(format!("{commit}{files}"))
+    }
+
     /// Reads a file of the work tree by its path relative to it. `None` if there is no such file.
     ///
     /// # Errors

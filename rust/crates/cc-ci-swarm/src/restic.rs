@@ -117,9 +117,8 @@ impl<'a> Restic<'a> {
         lock: &'a HeldLock,
         cancellation: &'a Cancellation,
     ) -> Result<Self, ResticError> {
-        let password = SecretValue::new(
-            (0..8).map(|_| format!("{:08x}", rand::random::<u32>())).collect::<String>(),
-        );
+        let password =
+            SecretValue::new((0..8).map(|_| format!("{:08x}", rand::random::<u32>())).collect::<String>());
         masker.add("the backup's password", &password)?;
         let this = Self {
             docker,
@@ -130,8 +129,7 @@ impl<'a> Restic<'a> {
             image: image.to_owned(),
             password,
         };
-        let labels =
-            [(STACK_LABEL.to_owned(), stack.to_string()), (RUN_LABEL.to_owned(), run.to_string())];
+        let labels = [(STACK_LABEL.to_owned(), stack.to_string()), (RUN_LABEL.to_owned(), run.to_string())];
         let request = VolumeCreateRequest {
             name: Some(this.volume()),
             labels: Some(labels.into_iter().collect()),

@@ -22,7 +22,10 @@ pub async fn backup_facts(
 ) -> Result<BTreeMap<String, ServiceFacts>, DockerError> {
     let services = snapshot::services(docker, stack).await?;
     let prefix = stack.prefix();
-    Ok(services.into_iter().map(|(name, service)| (key_of(&name, &prefix), facts(service, &prefix))).collect())
+    Ok(services
+        .into_iter()
+        .map(|(name, service)| (key_of(&name, &prefix), facts(service, &prefix)))
+        .collect())
 }
 
 fn facts(service: Service, prefix: &str) -> ServiceFacts {
@@ -33,8 +36,11 @@ fn facts(service: Service, prefix: &str) -> ServiceFacts {
         let driver = mount.volume_options.as_ref().and_then(|options| options.driver_config.as_ref());
         let driver = driver.and_then(|driver| driver.name.as_deref()).unwrap_or_default();
         let is_own = name.starts_with(prefix) && matches!(driver, "" | "local");
-        (mount.typ == Some(MountType::VOLUME))
-            .then(|| MountedVolume { key: key_of(&name, prefix), name, is_own })
+        (mount.typ == Some(MountType::VOLUME)).then(|| MountedVolume {
+            key: key_of(&name, prefix),
+            name,
+            is_own,
+        })
     };
     ServiceFacts {
         labels: spec.labels.unwrap_or_default().into_iter().collect(),

@@ -81,7 +81,7 @@ pub fn sound(engine: &TestEngine) -> Canary {
         expected: Expected {
             exit: 0,
             failing: None,
-            passing: vec![Tier::Install, Tier::Upgrade, Tier::Custom],
+            passing: vec![Tier::Install, Tier::Upgrade, Tier::Backup, Tier::Restore, Tier::Custom],
             words: Vec::new(),
         },
     }

@@ -31,7 +31,8 @@ fn is_green(engine: &TestEngine, ended: &Ended) {
     assert_eq!(ended.code, 0, "{ended}");
     let result = ended.result();
     assert_eq!(result.verdict, Some(VerdictWord::Pass));
-    for tier in [Tier::Install, Tier::Upgrade, Tier::Custom, Tier::Teardown] {
+    let tiers = [Tier::Install, Tier::Upgrade, Tier::Backup, Tier::Restore, Tier::Custom, Tier::Teardown];
+    for tier in tiers {
         assert_eq!(ended.tier(tier).status, Status::Pass, "{tier}: {ended}");
     }
     let base = result.base.as_ref().map(|base| base.version.as_str());

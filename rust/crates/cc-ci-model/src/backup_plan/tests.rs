@@ -77,8 +77,7 @@ fn a_label_without_effect_is_named_with_the_nearest_known_key() {
 #[test]
 fn meaning_of_the_backup_path_label_is_pinned() {
     // As the bot was reported to do: the older label has no effect, and the volume is archived whole.
-    let plan =
-        backup_plan(&facts("backupbot.backup=true", "backupbot.backup.path=/d/dump.sql")).unwrap();
+    let plan = backup_plan(&facts("backupbot.backup=true", "backupbot.backup.path=/d/dump.sql")).unwrap();
     assert_eq!(plan.volumes[&full("data")].selection, Selection::Whole);
     let text = plan.warnings.join("\n");
     assert!(text.contains("backupbot.backup.path has no effect, the volumes are archived whole"), "{text}");
@@ -87,7 +86,8 @@ fn meaning_of_the_backup_path_label_is_pinned() {
 #[test]
 fn labels_that_archive_nothing_or_lead_out_of_the_volume_are_faults() {
     let fault = |labels: &str, db: &str| backup_plan(&facts(labels, db)).unwrap().faults.join("; ");
-    let nothing = "backupbot.backup=true,backupbot.backup.volumes.cache=false,backupbot.backup.volumes.content=false";
+    let nothing =
+        "backupbot.backup=true,backupbot.backup.volumes.cache=false,backupbot.backup.volumes.content=false";
     let found = fault(nothing, "backupbot.backup.volumes.data=false");
     assert!(found.contains("nothing would be archived") && found.contains("data is left out"), "{found}");
     for path in ["/var/lib/x", "../x", "a/../../x"] {
