@@ -183,6 +183,16 @@ impl RunHost {
     }
 }
 
+impl Drop for RunHost {
+    fn drop(&mut self) {
+        // Runs leave the mark of their host's zone on the node, and this host is gone.
+        let docker = || crate::program::Program::new("docker").env("DOCKER_HOST", &self.docker_host);
+        let Ok(node) = docker().args(["info", "--format", "{{.Swarm.NodeID}}"]).run() else { return };
+        let label = format!("cc-ci.zone.{}", self.zone);
+        let _ = docker().args(["node", "update", "--label-rm", &label, node.trim()]).run();
+    }
+}
+
 /// A `cc-ci` that was started; killed with its group when dropped before its end.
 #[derive(Debug)]
 pub struct LiveRun {
