@@ -7,14 +7,15 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
+use cc_ci_process::exit::ExitStatus;
 use cc_ci_testkit::packages;
 use cc_ci_testkit::progress::say;
 use cc_ci_testkit::recipe_repository::RecipeRepository;
 use cc_ci_testkit::stock::Proxy;
 use cc_ci_testkit::testbed::Testbed;
-use nix::sys::signal::{SigSet, Signal};
 
 use crate::engine::status_code;
+use crate::interrupts::Interrupts;
 use crate::workspace;
 
 /// What the demo shows.
@@ -28,8 +29,21 @@ pub(crate) struct DemoArguments {
     run: Vec<OsString>,
 }
 
-/// Runs the demo; its status is that of `cc-ci run`.
+/// Runs the demo; its status is that of `cc-ci run`, or that of a cancelled one where it was asked to end before.
 pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
+    // A Ctrl-C is for `cc-ci run`, which ends through its teardown; we wait for it and clear up.
+    let interrupts = Interrupts::catch()?;
+    let outcome = show(arguments, &interrupts);
+    match outcome {
+        Err(error) if interrupts.came() => {
+            say(format!("cargo xtask demo: cancelled ({error:#})"));
+            Ok(ExitStatus::Cancelled.into())
+        }
+        outcome => outcome,
+    }
+}
+
+fn show(arguments: &DemoArguments, interrupts: &Interrupts) -> anyhow::Result<ExitCode> {
     packages::ensure(packages::PROGRAMS)?;
     packages::ensure(packages::TOOLCHAINS)?;
     let is_root = nix::unistd::geteuid().is_root();
@@ -42,37 +56,61 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
     }
     say("building cc-ci");
     let programs = workspace::build_programs(&["cc-ci"])?;
-    // From here on a Ctrl-C is for `cc-ci run`, which ends through its teardown; we wait for it and clear up.
-    // Children start with an empty mask again (std::process does that), so they hear it.
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-    signals.thread_block().context("blocking signals")?;
+    interrupts.check()?;
     let cc_ci = programs.join("cc-ci");
-    if is_root { on_private_engine(&cc_ci, arguments) } else { own_docker::run(&cc_ci, &arguments.run) }
+    if is_root {
+        on_private_engine(&cc_ci, arguments, interrupts)
+    } else {
+        own_docker::run(&cc_ci, &arguments.run, interrupts)
+    }
 }
 
-fn on_private_engine(cc_ci: &Path, arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
+fn on_private_engine(
+    cc_ci: &Path,
+    arguments: &DemoArguments,
+    interrupts: &Interrupts,
+) -> anyhow::Result<ExitCode> {
     say("starting a private Docker engine with registry and images; the machine's own Docker is not touched");
     let bed = Testbed::start(if arguments.traefik { Proxy::Traefik } else { Proxy::Without })?;
+    interrupts.check()?;
     bed.add_witness()?;
     let mut extra = arguments.run.clone();
     if arguments.traefik && !extra.iter().any(|word| word == "--via") {
         extra.extend(["--via".into(), "proxy".into()]);
     }
-    let status =
-        call(bed.engine.command_in(cc_ci), &bed.description.registry, &bed.description.settings, &extra)?;
+    let settings = std::fs::read_to_string(&bed.description.settings).context("reading the settings")?;
+    let host = Host { registry: &bed.description.registry, settings: &settings };
+    let status = call(bed.engine.command_in(cc_ci), &host, &extra, interrupts)?;
     say("removing the private Docker engine");
     bed.stop()?;
     say("everything the demo made is gone");
     Ok(status)
 }
 
+/// What the call of `cc-ci` has to know about where it runs.
+struct Host<'a> {
+    /// The address of the registry with the recipe's images.
+    registry: &'a str,
+    /// The settings, without the folder of the test data.
+    settings: &'a str,
+}
+
 /// Calls `cc-ci run` on the bundled recipe, with a state folder of its own that is gone afterwards.
-fn call(mut cc_ci: Command, registry: &str, settings: &Path, extra: &[OsString]) -> anyhow::Result<ExitCode> {
+fn call(
+    mut cc_ci: Command,
+    host: &Host<'_>,
+    extra: &[OsString],
+    interrupts: &Interrupts,
+) -> anyhow::Result<ExitCode> {
     let folder =
         tempfile::Builder::new().prefix("cc-ci-demo-").tempdir().context("making a folder for the demo")?;
+    let settings = folder.path().join("settings.toml");
+    // First, because what follows may end inside a table.
+    let text = format!("recipes = {:?}\n{}", workspace::root().join("recipes"), host.settings);
+    std::fs::write(&settings, text).context("writing the demo's settings")?;
     say("making the git repository of the recipe custom-html: three releases and a pull request");
     let (repository, head) =
-        RecipeRepository::bundled("custom-html", &folder.path().join("custom-html"), registry)?;
+        RecipeRepository::bundled("custom-html", &folder.path().join("custom-html"), host.registry)?;
     cc_ci
         .args(["run", "--recipe", "custom-html", "--src"])
         .arg(repository.path())
@@ -80,12 +118,14 @@ fn call(mut cc_ci: Command, registry: &str, settings: &Path, extra: &[OsString])
         .args(extra)
         .env("CCCI_STATE_DIR", folder.path().join("state"))
         .env("CCCI_APP_LOCK_DIR", folder.path().join("locks"))
-        .env("CCCI_SETTINGS", settings)
+        .env("CCCI_SETTINGS", &settings)
         .env_remove("CCCI_RUNS_DIR");
     let words: Vec<_> = cc_ci.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
     let from = words.iter().position(|word| word == "run").unwrap_or(0);
+    interrupts.check()?;
     say(format!("cc-ci {}\n", words[from..].join(" ")));
-    let status = cc_ci.status().context("starting cc-ci")?;
+    let mut child = cc_ci.spawn().context("starting cc-ci")?;
+    let status = interrupts.wait(&mut child)?;
     folder.close().context("removing the folder of the demo")?;
     Ok(status_code(status))
 }

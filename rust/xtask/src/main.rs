@@ -6,6 +6,7 @@ mod demo;
 mod dependency_table;
 mod docs;
 mod engine;
+mod interrupts;
 mod out;
 mod test;
 mod test_binaries;

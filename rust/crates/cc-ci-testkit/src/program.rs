@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -106,6 +107,13 @@ impl Program {
     #[must_use]
     pub fn folder(mut self, folder: impl AsRef<Path>) -> Self {
         self.command.current_dir(folder);
+        self
+    }
+
+    /// In a process group of its own: a Ctrl-C in the terminal is not for it.
+    #[must_use]
+    pub fn in_own_group(mut self) -> Self {
+        self.command.process_group(0);
         self
     }
 

@@ -4,13 +4,15 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use cc_ci_testkit::image::Docker;
 use cc_ci_testkit::own_registry::OwnRegistry;
 use cc_ci_testkit::program::Program;
 use cc_ci_testkit::progress::say;
 use cc_ci_testkit::stock::{self, HELPER_IMAGE};
 use cc_ci_testkit::{rust_program, witness};
+
+use crate::interrupts::Interrupts;
 
 /// A zone nobody else uses, so that the label it leaves on the node can be taken away again.
 const ZONE: &str = "cc-ci-demo.test";
@@ -19,7 +21,8 @@ struct OwnDocker;
 
 impl Docker for OwnDocker {
     fn docker(&self) -> Program {
-        Program::new("docker")
+        // A second Ctrl-C while things are taken away is not for the command that does it.
+        Program::new("docker").in_own_group()
     }
 }
 
@@ -43,7 +46,7 @@ pub(super) fn require() -> anyhow::Result<()> {
 }
 
 /// Runs the demo and takes away what it added, also when it fails.
-pub(super) fn run(cc_ci: &Path, extra: &[OsString]) -> anyhow::Result<ExitCode> {
+pub(super) fn run(cc_ci: &Path, extra: &[OsString], interrupts: &Interrupts) -> anyhow::Result<ExitCode> {
     let registry = OwnRegistry::start()?;
     let mut undo = Undo::default();
     say("adding test images to the running Docker; they are removed at the end");
@@ -64,13 +67,11 @@ pub(super) fn run(cc_ci: &Path, extra: &[OsString]) -> anyhow::Result<ExitCode> 
         witness::deploy(&OwnDocker, &format!("{}/probe:1.0", registry.address()))?;
     }
     undo.remove_label = true;
-    let folder = tempfile::tempdir().context("making a folder for the demo's settings")?;
-    let settings = folder.path().join("settings.toml");
-    let text = format!(
+    let settings = format!(
         "zone = \"{ZONE}\"\ndeployer = \"native\"\nvia = \"direct\"\nhelper_image = \"{HELPER_IMAGE}\"\n"
     );
-    std::fs::write(&settings, text).context("writing the demo's settings")?;
-    let status = super::call(Command::new(cc_ci), registry.address(), &settings, extra)?;
+    let host = super::Host { registry: registry.address(), settings: &settings };
+    let status = super::call(Command::new(cc_ci), &host, extra, interrupts)?;
     say("removing what the demo added to the running Docker");
     undo.now()?;
     say("everything the demo made is gone");
