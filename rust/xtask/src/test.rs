@@ -34,7 +34,8 @@ pub(crate) fn run(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
         (false, true) => true,
         (false, false) => arguments.layers.contains(layer),
     };
-    let layers: Vec<Layer> = Layer::ALL.into_iter().filter(is_wanted).collect();
+    let named = arguments.layers.contains(&Layer::Concurrency).then_some(Layer::Concurrency);
+    let layers: Vec<Layer> = Layer::ALL.into_iter().filter(is_wanted).chain(named).collect();
     let mut rows = Vec::new();
     let mut binaries = None;
     for layer in layers {

@@ -25,10 +25,27 @@ pub(crate) enum Layer {
     Servers,
     /// Tests on a private Docker engine
     Swarm,
+    /// Locks, signals, sweeps and kills alone: what the layers program and swarm hold of them
+    Concurrency,
 }
 
+/// The test programs of the concurrency suite, by package and target.
+const CONCURRENCY: [&str; 11] = [
+    "cc-ci-process/programs",
+    "cc-ci-swarm/locks",
+    "cc-ci-swarm/lock_protocol",
+    "cc-ci-swarm/records",
+    "cc-ci-swarm/leftovers_of_the_dead",
+    "cc-ci-swarm/swarm_reap",
+    "cc-ci-janitor/blind_sweeps",
+    "cc-ci-janitor/swarm_sweep",
+    "cc-ci/swarm_concurrency",
+    "cc-ci/swarm_kill_anywhere",
+    "cc-ci/swarm_engine_restarts",
+];
+
 impl Layer {
-    /// All of them.
+    /// All of them; [`Layer::Concurrency`] is a part of others and runs only where it is named.
     pub(crate) const ALL: [Self; 5] = [Self::Check, Self::Unit, Self::Program, Self::Servers, Self::Swarm];
 
     /// Its name on the command line.
@@ -39,6 +56,7 @@ impl Layer {
             Self::Program => "program",
             Self::Servers => "servers",
             Self::Swarm => "swarm",
+            Self::Concurrency => "concurrency",
         }
     }
 
@@ -46,14 +64,14 @@ impl Layer {
     pub(crate) fn is_fast(self) -> bool {
         match self {
             Self::Check | Self::Unit | Self::Program => true,
-            Self::Servers | Self::Swarm => false,
+            Self::Servers | Self::Swarm | Self::Concurrency => false,
         }
     }
 
     /// Whether it runs compiled tests.
     pub(crate) fn has_tests(self) -> bool {
         match self {
-            Self::Unit | Self::Program | Self::Swarm => true,
+            Self::Unit | Self::Program | Self::Swarm | Self::Concurrency => true,
             Self::Check | Self::Servers => false,
         }
     }
@@ -90,6 +108,14 @@ pub(crate) fn run(layer: Layer, binaries: &[TestBinary]) -> anyhow::Result<Outco
         }
         Layer::Servers => servers().map(Outcome::from),
         Layer::Swarm => swarm(&of(Kind::Swarm).cloned().collect::<Vec<_>>()),
+        Layer::Concurrency => {
+            let is_ours = |binary: &&TestBinary| CONCURRENCY.contains(&binary.name.as_str());
+            packages::ensure(packages::PROGRAMS)?;
+            let mut count = run_all(of(Kind::Program).filter(is_ours), |path| Command::new(path))?;
+            let on_swarm = swarm(&of(Kind::Swarm).filter(is_ours).cloned().collect::<Vec<_>>())?;
+            count += on_swarm.count;
+            Ok(Outcome { count, skipped_because: on_swarm.skipped_because })
+        }
     }
 }
 
