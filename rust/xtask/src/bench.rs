@@ -1,10 +1,13 @@
 //! `cargo xtask bench`: which comparisons there are.
 
 mod janitor;
+mod whole_run;
 
 use std::process::ExitCode;
 
 use cc_ci_process::exit::ExitStatus;
+
+use whole_run::RunBenchArguments;
 
 /// What is measured.
 #[derive(clap::Args)]
@@ -18,14 +21,17 @@ pub(crate) struct BenchArguments {
 enum Bench {
     /// How long a sweep takes to decide over 1000 lock files and the names of 200 stacks
     Janitor,
+    /// `cc-ci run` beside a shell script that does the same, and beside the least time Docker allows (needs root)
+    Run(RunBenchArguments),
 }
 
 /// Runs one comparison; without one, says which there are.
 pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     match &arguments.what {
         Some(Bench::Janitor) => janitor::run(),
+        Some(Bench::Run(arguments)) => whole_run::run(arguments),
         None => {
-            crate::out::line("no comparison named; there is: janitor");
+            crate::out::line("no comparison named; there are: janitor, run");
             Ok(ExitStatus::Usage.into())
         }
     }

@@ -49,6 +49,17 @@ pub(crate) fn build_programs(packages: &[&str]) -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(target).join("debug"))
 }
 
+/// Builds one program as it is released and returns its path.
+pub(crate) fn build_released(package: &str) -> anyhow::Result<PathBuf> {
+    let status = cargo(&["build", "--quiet", "--release", "--package", package]).status();
+    if !status.context("starting cargo build")?.success() {
+        bail!("cargo build --release of {package} failed");
+    }
+    let metadata = metadata()?;
+    let target = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
+    Ok(PathBuf::from(target).join("release").join(package))
+}
+
 /// What `cargo metadata` says about the workspace, without the packages it depends on.
 pub(crate) fn metadata() -> anyhow::Result<serde_json::Value> {
     let output =
