@@ -1,0 +1,229 @@
+//! The chapters on the swarm: install, upgrade in place, and what stands on them.
+
+use super::*;
+
+impl Story<'_> {
+    pub(super) async fn on_the_swarm(
+        &mut self,
+        app: &mut App,
+        prepared: &Prepared,
+        first: &CommitSha,
+        first_side: Side,
+        mut rendered: Rendered,
+        hands: &Hands,
+    ) -> Result<(), Stop> {
+        admit(self.setup, &hands.host, &rendered.compose, self.cancellation, &self.reporter).await?;
+        let docker = &hands.host.docker;
+        let deployer = NativeDeployer::new(
+            self.programs.clone(),
+            docker,
+            &hands.host.cli_version,
+            hands.host.has_ipvs(),
+        );
+        let own = self.setup.settings.limits.for_recipe(&self.setup.recipe_toml.app.timeouts);
+        let limits = ConvergenceLimits { time: own.deploy.into(), ..ConvergenceLimits::default() };
+        let given = BTreeMap::new();
+        let reporter = self.reporter.clone();
+        let deploying = Deploying {
+            docker,
+            deployer: &deployer,
+            lock: &hands.lock,
+            cancellation: self.cancellation,
+            reporter: &reporter,
+            limits,
+            given_secrets: &given,
+        };
+        let mut examiner = Examiner::new(
+            self.setup,
+            &hands.host,
+            &hands.lock,
+            self.cancellation,
+            &reporter,
+            own.http.into(),
+        )
+        .await?;
+
+        // Install: the deploy is counted only while the lock is held.
+        let mut tier = TierRun::begin(Tier::Install, &reporter);
+        self.count_deploy(&hands.lock);
+        let mut stop = self
+            .install_side(&mut tier, app, &rendered, (first_side, first), &deploying, &mut examiner)
+            .await
+            .err();
+        if first_side == Side::Base && stop == Some(TierStop::Failed) {
+            crate::failure_evidence::keep(docker, &app.stack, Tier::Upgrade, &reporter).await;
+            let cause = tier.first_failure().unwrap_or_default();
+            self.give_up_base(tier, &cause);
+            examiner.detach().await;
+            let progress = |text: &str| reporter.progress(&format!("removing the base: {text}"));
+            teardown(docker, &app.stack, &hands.lock, TEARDOWN_BOUND, self.cancellation, progress)
+                .await
+                .map_err(|error| trouble("removal of the base", error, true))?;
+            let Some((_, head)) = self.head_alone(app, prepared).await? else { return Ok(()) };
+            rendered = head;
+            reporter.update(|result| result.deploys.expected += 1);
+            tier = TierRun::begin(Tier::Install, &reporter);
+            self.count_deploy(&hands.lock);
+            stop = self
+                .install_side(
+                    &mut tier,
+                    app,
+                    &rendered,
+                    (Side::Head, &prepared.head),
+                    &deploying,
+                    &mut examiner,
+                )
+                .await
+                .err();
+        }
+        self.end_tier(tier, stop, app, hands).await?;
+
+        if self.goes_on() && prepared.plan.runs(Tier::Upgrade) && !self.is_done(Tier::Upgrade) {
+            let mut tier = TierRun::begin(Tier::Upgrade, &reporter);
+            let stop = match self.upgrade(&mut tier, app, prepared, &deploying, &mut examiner).await {
+                Ok(head) => {
+                    rendered = head;
+                    None
+                }
+                Err(stop) => Some(stop),
+            };
+            self.end_tier(tier, stop, app, hands).await?;
+        }
+        if self.goes_on() && prepared.plan.runs(Tier::Backup) {
+            let stage = Stage {
+                docker,
+                lock: &hands.lock,
+                cancellation: self.cancellation,
+                reporter: &reporter,
+                app,
+                rendered: &rendered,
+                helper_image: &self.setup.settings.helper_image,
+                limits: deploying.limits,
+                examiner: &mut examiner,
+            };
+            self.back_up_and_restore(stage, prepared, hands).await?;
+        }
+        if self.goes_on() && prepared.plan.runs(Tier::Custom) {
+            let mut tier = TierRun::begin(Tier::Custom, &reporter);
+            let checked = examiner.checks(&mut tier).await;
+            self.end_tier(tier, checked.err(), app, hands).await?;
+        }
+        examiner.close().await;
+        Ok(())
+    }
+
+    pub(super) async fn install_side(
+        &self,
+        tier: &mut TierRun,
+        app: &App,
+        rendered: &Rendered,
+        (side, commit): (Side, &CommitSha),
+        deploying: &Deploying<'_>,
+        examiner: &mut Examiner<'_>,
+    ) -> Result<(), TierStop> {
+        let deployed = deploying.deploy(tier, app, rendered, side, commit).await?;
+        self.say_limits(&deployed.deployed.limits);
+        examiner.attach(tier, app, rendered, &deployed.settled).await?;
+        examiner.serving(tier).await?;
+        examiner.checks(tier).await?;
+        examiner.plant(tier, app, rendered).await
+    }
+
+    /// Head goes in place over base: converged, proven to be head, on head's images, with the data still there.
+    pub(super) async fn upgrade(
+        &self,
+        tier: &mut TierRun,
+        app: &mut App,
+        prepared: &Prepared,
+        deploying: &Deploying<'_>,
+        examiner: &mut Examiner<'_>,
+    ) -> Result<Rendered, TierStop> {
+        let since = Instant::now();
+        let (head, added) = match side::take(self.setup, app, Side::Head, &prepared.head).await {
+            Ok(taken) => taken,
+            Err(error) => return Err(deploying.stop(tier, "compose of head is sound", since, error)),
+        };
+        if !added.is_empty() {
+            self.reporter.update(|result| {
+                result
+                    .customisation
+                    .push(format!("new secrets of head were added to the .env: {}", added.join(", ")));
+            });
+        }
+        let docker = deploying.docker;
+        let objects = standing::lasting(docker, app).await?;
+        let side = deploying.deploy(tier, app, &head, Side::Head, &prepared.head).await?;
+        let since = Instant::now();
+        let labels = snapshot::service_labels(docker, &app.stack, "app")
+            .await
+            .map_err(|error| standing::ours(&error))?;
+        let label = labels.get(&format!("coop-cloud.{}.chaos-version", app.stack));
+        match proves_head(label.map(String::as_str), &prepared.head) {
+            Ok(()) => tier.passed("head is what runs", since, side.deployed.chaos_version.clone()),
+            Err(error) => return Err(tier.failed("head is what runs", since, error.to_string())),
+        }
+        self.say_limits(&side.deployed.limits);
+        standing::images_are_heads(tier, app, &head, &side.settled)?;
+        crate::pinned::tags_follow_digests(docker, tier, &self.reporter.result()).await?;
+        standing::kept(docker, tier, app, &objects).await?;
+        examiner.attach(tier, app, &head, &side.settled).await?;
+        examiner.serving(tier).await?;
+        examiner.expect(tier).await?;
+        examiner.checks(tier).await?;
+        Ok(head)
+    }
+
+    /// A tier's end: into the outcomes, and with logs kept where it failed. Trouble, refusal and cancel end the story.
+    pub(super) async fn end_tier(
+        &mut self,
+        tier: TierRun,
+        stop: Option<TierStop>,
+        app: &App,
+        hands: &Hands,
+    ) -> Result<(), Stop> {
+        let name = tier.tier();
+        let refused = matches!(stop, Some(TierStop::Refused(_)));
+        if !refused && (stop.is_some() || tier.has_failed()) {
+            crate::failure_evidence::keep(&hands.host.docker, &app.stack, name, &self.reporter).await;
+        }
+        let outcome = tier.end(stop.as_ref());
+        self.outcomes.push((name, outcome));
+        match stop {
+            None | Some(TierStop::Failed) => Ok(()),
+            Some(TierStop::Trouble(trouble)) => Err(trouble.into()),
+            Some(TierStop::Refused(reason)) => Err(Stop::End(Ending::Refused(reason))),
+            Some(TierStop::Cancelled) => Err(Stop::End(Ending::Cancelled)),
+        }
+    }
+
+    /// A failed tier ends the run: what stands on it would only fail again. Nothing stands on lint.
+    pub(super) fn goes_on(&self) -> bool {
+        self.outcomes.iter().all(|(tier, outcome)| *tier == Tier::Lint || *outcome != TierOutcome::Fail)
+    }
+
+    pub(super) fn is_done(&self, tier: Tier) -> bool {
+        self.outcomes.iter().any(|(done, _)| *done == tier)
+    }
+
+    pub(super) fn count_deploy(&self, _lock: &HeldLock) {
+        let path = self.reporter.folder().state().join("deploys.jsonl");
+        let line = serde_json::json!({ "at": jiff::Timestamp::now().to_string() });
+        if let Err(error) = cc_ci_process::atomic::append_line(&path, &line) {
+            tracing::error!(code = "count-not-written", "{error}");
+        }
+        self.reporter.update(|result| result.deploys.counted += 1);
+    }
+
+    pub(super) fn say_limits(&self, limits: &[String]) {
+        for limit in limits {
+            self.reporter.log(&format!("limit: {limit}"));
+        }
+        self.reporter.update(|result| {
+            for limit in limits {
+                if !result.limits.contains(limit) {
+                    result.limits.push(limit.clone());
+                }
+            }
+        });
+    }
+}

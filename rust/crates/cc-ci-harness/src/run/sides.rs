@@ -1,0 +1,158 @@
+//! The chapter of the two sides: base and head are read and judged before anything is deployed.
+
+use super::*;
+
+impl Story<'_> {
+    pub(super) async fn app(
+        &mut self,
+        checkout: Checkout,
+        domain: &RunDomain,
+        first: &CommitSha,
+        prepared: &Prepared,
+    ) -> Result<App, Stop> {
+        let recipe = &self.setup.request.recipe;
+        self.set_tests_aside(&checkout, &prepared.head).await?;
+        let made = async {
+            checkout.switch(first).await?;
+            let version = prepared.plan.base.as_ref().map_or(first.short(), |base| base.name.as_str());
+            side::new_env(&self.reporter.folder().abra(), &checkout, recipe, version, domain)
+        };
+        let env = match made.await {
+            Ok(env) => env,
+            Err(error) => return Err(self.before_deploy(Tier::Install, "recipe can be read", error)),
+        };
+        for oddity in env.file().oddities() {
+            self.reporter.warn(format!(".env.sample line {}: {}", oddity.line, oddity.what));
+        }
+        let state = self.reporter.folder().state();
+        Ok(App {
+            run: self.id.clone(),
+            recipe: recipe.clone(),
+            domain: domain.clone(),
+            stack: domain.stack(),
+            checkout,
+            env,
+            state,
+        })
+    }
+
+    /// Tests of the recipe's own repository are copied before anything moves the checkout; ignored ones are named.
+    pub(super) async fn set_tests_aside(&self, checkout: &Checkout, head: &CommitSha) -> Result<(), Stop> {
+        checkout.switch(head).await.map_err(|error| trouble("checkout", error, true))?;
+        let aside = self.reporter.folder().local_tests();
+        if let Err(error) = copy_aside(checkout.folder(), &aside) {
+            self.reporter.warn(format!("tests of the recipe's own repository cannot be used: {error}"));
+            return Ok(());
+        }
+        if let LocalTests::Ignored(sentence) =
+            local_tests(&self.setup.settings, &self.setup.request.recipe, &aside)
+        {
+            self.reporter.note(sentence.clone());
+            self.reporter.update(|result| result.customisation.push(sentence));
+        }
+        Ok(())
+    }
+
+    /// Both sides are read and judged before anything is deployed. `None`: a tier failed by the recipe's fault.
+    pub(super) async fn judge(
+        &mut self,
+        app: &mut App,
+        prepared: &Prepared,
+        first: &CommitSha,
+    ) -> Result<Option<(Side, Rendered)>, Stop> {
+        let first_side = if prepared.plan.base.is_some() { Side::Base } else { Side::Head };
+        let head_tier = if first_side == Side::Base { Tier::Upgrade } else { Tier::Install };
+        let mut head_configs = None;
+        if first_side == Side::Base {
+            // The .env of the base side is what the app starts from: it is put back after the look at head.
+            let env = app.env.clone();
+            match side::take(self.setup, app, Side::Head, &prepared.head).await {
+                Ok((rendered, _)) => match side::configs(app, &rendered) {
+                    Ok(configs) => head_configs = Some(configs),
+                    Err(error) => {
+                        return self
+                            .recipe_fault(head_tier, "compose of head is sound", error)
+                            .map(|()| None);
+                    }
+                },
+                Err(error) => {
+                    return self.recipe_fault(head_tier, "compose of head is sound", error).map(|()| None);
+                }
+            }
+            app.env = env;
+        }
+        let (rendered, _) = match side::take(self.setup, app, first_side, first).await {
+            Ok(taken) => taken,
+            Err(error) if first_side == Side::Base && error.fault() != Fault::Ours => {
+                self.give_up_base(TierRun::begin(Tier::Install, &self.reporter), &error.to_string());
+                return self.head_alone(app, prepared).await;
+            }
+            Err(error) => return self.recipe_fault(Tier::Install, "compose is sound", error).map(|()| None),
+        };
+        if let Some(head) = head_configs {
+            let base = side::configs(app, &rendered)
+                .map_err(|error| self.before_deploy(Tier::Install, "configs can be read", error))?;
+            if let Some(drift) = side::drift(&base, &head) {
+                return self
+                    .recipe_fault(
+                        Tier::Upgrade,
+                        "changed configs have a new version",
+                        DeployError::Recipe(drift),
+                    )
+                    .map(|()| None);
+            }
+        }
+        Ok(Some((first_side, rendered)))
+    }
+
+    /// The base cannot be deployed by the recipe's own fault: that is no fault of the commit under test. Install is judged at
+    /// head, and the upgrade is nobody's to judge; what was seen of the base stands in its report.
+    pub(super) fn give_up_base(&mut self, base: TierRun, cause: &str) {
+        let reason = format!("the base release does not deploy ({cause}); install is judged at head");
+        self.reporter.warn(reason.clone());
+        let report = base.into_report(Tier::Upgrade, Status::Unverified, reason);
+        self.reporter.update(|result| result.tiers.push(report));
+        self.outcomes.push((Tier::Upgrade, TierOutcome::Unverified(Unjudged::BaseDoesNotDeploy)));
+    }
+
+    /// Head as the first and only side, with a `.env` of its own.
+    pub(super) async fn head_alone(
+        &mut self,
+        app: &mut App,
+        prepared: &Prepared,
+    ) -> Result<Option<(Side, Rendered)>, Stop> {
+        let head = &prepared.head;
+        let taken = async {
+            app.checkout.switch(head).await?;
+            let (abra, recipe) = (self.reporter.folder().abra(), &self.setup.request.recipe);
+            app.env = side::new_env(&abra, &app.checkout, recipe, head.short(), &app.domain)?;
+            side::take(self.setup, app, Side::Head, head).await
+        };
+        match taken.await {
+            Ok((rendered, _)) => Ok(Some((Side::Head, rendered))),
+            Err(error) => self.recipe_fault(Tier::Install, "compose is sound", error).map(|()| None),
+        }
+    }
+
+    /// An error before the first deploy: the recipe's is a failed check of its tier, everything else ends the story.
+    pub(super) fn recipe_fault(&mut self, tier: Tier, check: &str, error: DeployError) -> Result<(), Stop> {
+        match error.fault() {
+            Fault::Recipe => {
+                let mut run = TierRun::begin(tier, &self.reporter);
+                let stop = run.failed(check, Instant::now(), error.to_string());
+                let outcome = run.end(Some(&stop));
+                self.outcomes.push((tier, outcome));
+                Ok(())
+            }
+            Fault::Refused => Err(Stop::End(Ending::Refused(error.to_string()))),
+            Fault::Ours => Err(trouble("checkout", error, true)),
+        }
+    }
+
+    pub(super) fn before_deploy(&mut self, tier: Tier, check: &str, error: DeployError) -> Stop {
+        match self.recipe_fault(tier, check, error) {
+            Ok(()) => Stop::End(Ending::Completed),
+            Err(stop) => stop,
+        }
+    }
+}
