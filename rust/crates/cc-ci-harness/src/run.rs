@@ -25,9 +25,9 @@ use cc_ci_swarm::inventory::survey;
 use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, DeployError, Fault, NativeDeployer, Rendered};
 use cc_ci_swarm::programs::Programs;
+use cc_ci_swarm::reap::{Ground, Reaped, own_leftovers};
 use cc_ci_swarm::record::StackRecord;
 use cc_ci_swarm::snapshot;
-use cc_ci_swarm::teardown::teardown;
 use cc_ci_swarm::zone;
 use futures_util::FutureExt;
 
@@ -320,14 +320,14 @@ impl<'a> Story<'a> {
                 cc_ci_swarm::lock::LockNews::Acquired => reporter.log(&format!("{domain}: {news}")),
             });
         let lock = lock.await.map_err(|error| trouble("lock", error, true))?;
-        let inventory = survey(&host.docker).await.map_err(|error| trouble("survey", error, true))?;
-        let old = inventory.of_stack(&app.stack);
-        if !old.is_empty() {
-            self.reporter.note(format!("removing what an earlier run left: {}", old.titles().join(", ")));
-            let progress = |text: &str| self.reporter.progress(&format!("removing leftovers: {text}"));
-            teardown(&host.docker, &app.stack, &lock, TEARDOWN_BOUND, self.cancellation, progress)
-                .await
-                .map_err(|error| trouble("leftovers", error, true))?;
+        self.reporter.progress("looking for leftovers of an earlier run");
+        let zone = &self.setup.settings.zone;
+        let ground = Ground { docker: &host.docker, zone, state: &paths.state, runs: &paths.runs };
+        let old = own_leftovers(&ground, &lock, TEARDOWN_BOUND, self.cancellation)
+            .await
+            .map_err(|error| trouble("leftovers", error, true))?;
+        if old != Reaped::default() {
+            self.reporter.note(format!("removed what an earlier run left: {}", old.words()));
         }
         let record = StackRecord::new(self.id, domain, jiff::Timestamp::now());
         record.write(&paths.state, &lock).map_err(|error| trouble("record", error, false))?;

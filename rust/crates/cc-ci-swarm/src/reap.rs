@@ -128,6 +128,35 @@ pub async fn reap(
     cancellation: &Cancellation,
 ) -> Result<Reaped, ReapError> {
     lock.note_janitor()?;
+    let reaped = remove_all(ground, stacks, dead_runs, &lock, mark, bound, cancellation).await?;
+    lock.remove()?;
+    Ok(reaped)
+}
+
+/// The same for a run that has just got the lock of its domain: whatever an earlier run of it left goes before the new
+/// record is written, which would hide the stacks that the old one names.
+///
+/// # Errors
+/// As [`reap`]; the lock stays held.
+pub async fn own_leftovers(
+    ground: &Ground<'_>,
+    lock: &HeldLock,
+    bound: Duration,
+    cancellation: &Cancellation,
+) -> Result<Reaped, ReapError> {
+    let mark = survey(ground.docker).await?;
+    remove_all(ground, &BTreeSet::new(), &BTreeSet::new(), lock, &mark, bound, cancellation).await
+}
+
+async fn remove_all(
+    ground: &Ground<'_>,
+    stacks: &BTreeSet<StackName>,
+    dead_runs: &BTreeSet<RunId>,
+    lock: &HeldLock,
+    mark: &Inventory,
+    bound: Duration,
+    cancellation: &Cancellation,
+) -> Result<Reaped, ReapError> {
     let main = lock.stack();
     let record = StackRecord::read(ground.state, &main, ground.zone)?;
     let mut dead_runs = dead_runs.clone();
@@ -148,10 +177,10 @@ pub async fn reap(
     let mark = fresh.as_ref().unwrap_or(mark);
     stacks.remove(&main);
     for stack in &stacks {
-        let proof = teardown_marked(ground.docker, stack, mark, &lock, bound, cancellation, |_| {}).await?;
+        let proof = teardown_marked(ground.docker, stack, mark, lock, bound, cancellation, |_| {}).await?;
         add(&mut reaped.removed, &proof);
     }
-    let proof = teardown_marked(ground.docker, &main, mark, &lock, bound, cancellation, |_| {}).await?;
+    let proof = teardown_marked(ground.docker, &main, mark, lock, bound, cancellation, |_| {}).await?;
     add(&mut reaped.removed, &proof);
     if let Some(record) = record {
         record.remove(ground.state, &proof)?;
@@ -159,7 +188,6 @@ pub async fn reap(
     for run in &dead_runs {
         remove_working_files(&ground.runs.join(run.as_str()))?;
     }
-    lock.remove()?;
     Ok(reaped)
 }
 

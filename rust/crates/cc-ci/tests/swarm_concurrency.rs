@@ -260,3 +260,29 @@ fn is_dead(folder: &Path) {
     })
     .unwrap();
 }
+
+#[test]
+fn a_run_sweeps_its_own_domain_first_with_the_second_stacks_of_its_dead_predecessor() {
+    let engine = engine_or_skip!();
+    let host = RunHost::new(CC_CI, &engine);
+    let arguments = sound(&host, &engine);
+    let mut run = host.start(&arguments);
+    run.wait_for_event("\"tier_ended\",\"tier\":\"install\"");
+    run.signal(Signal::SIGKILL);
+    let dead = run.wait();
+    // A further stack in the record of the dead run, as a dependency would be.
+    let stack = dead.result().run.stack.unwrap();
+    let (label, rest) = stack.split_once('_').unwrap();
+    let second = format!("zz-00{}_{rest}", &label[label.len() - 4..]);
+    engine.docker().args(["volume", "create", &format!("{second}_data")]).run().unwrap();
+    let record = host.path(&format!("state/stacks/{stack}.json"));
+    let text = std::fs::read_to_string(&record).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    value["extra_stacks"] = serde_json::json!([second]);
+    std::fs::write(&record, value.to_string()).unwrap();
+    let ended = host.run(&arguments);
+    assert_eq!(ended.code, 0, "{ended}");
+    assert!(ended.file("log.txt").contains("removed what an earlier run left: 1 service"), "{ended}");
+    leaves_nothing(&engine, &host);
+    assert_eq!(janitor(&host, &engine).status.code(), Some(0));
+}

@@ -1,5 +1,7 @@
 //! The chapters on the swarm: install, upgrade in place, and what stands on them.
 
+use cc_ci_swarm::teardown::teardown;
+
 use super::*;
 
 impl Story<'_> {
