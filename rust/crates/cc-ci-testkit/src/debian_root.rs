@@ -12,9 +12,12 @@ pub enum RootError {
     /// No cache.
     #[error(transparent)]
     Cache(#[from] cache::CacheError),
-    /// A package could not be had or unpacked.
+    /// A package could not be unpacked.
     #[error("making a root file system from Debian packages: {0}")]
     Step(#[from] ProgramError),
+    /// A package could not be had.
+    #[error("downloading Debian packages: {0}; where apt's lists are old: sudo apt-get update")]
+    Download(ProgramError),
     /// A file of it could not be written.
     #[error("writing {} into a root file system: {cause}", path.display())]
     File {
@@ -41,9 +44,9 @@ pub fn unpack(packages: &[&str], root: &Path) -> Result<(), RootError> {
         // Empty or outdated lists are the usual cause, and only root can renew them.
         let update = Program::new("apt-get").args(["-qq", "update"]).deadline(Duration::from_secs(300)).run();
         if update.is_err() {
-            return Err(first.into());
+            return Err(RootError::Download(first));
         }
-        download()?;
+        download().map_err(RootError::Download)?;
     }
     let entries = std::fs::read_dir(folder.path());
     for entry in entries.map_err(|cause| RootError::File { path: folder.path().to_owned(), cause })?.flatten()

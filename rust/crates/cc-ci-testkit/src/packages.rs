@@ -125,7 +125,10 @@ pub fn ensure(needs: &[Need]) -> Result<(), PackageError> {
     if !is_root || !folders().iter().any(|folder| folder.join("apt-get").is_file()) {
         return Err(PackageError::Missing {
             programs,
-            remedy: format!("sudo apt-get install --no-install-recommends {}", packages.join(" ")),
+            remedy: format!(
+                "sudo apt-get update && sudo apt-get install --no-install-recommends {}",
+                packages.join(" ")
+            ),
         });
     }
     say(format!("installing with apt-get (missing: {}): {}", programs.join(", "), packages.join(" ")));
