@@ -84,7 +84,11 @@ fn result_is_whole_at_any_moment_and_the_run_folder_tells_one_story() {
             _ => None,
         })
         .collect();
-    assert_eq!(told, [Tier::Install, Tier::Upgrade, Tier::Custom, Tier::Teardown]);
+    let reported: Vec<Tier> = ended.result().tiers.iter().map(|report| report.name).collect();
+    for tier in [Tier::Install, Tier::Upgrade, Tier::Custom, Tier::Teardown] {
+        assert!(told.contains(&tier), "{tier} is missing in {told:?}");
+    }
+    assert_eq!(told, reported, "the events tell of the tiers that the result reports");
 
     let log = ended.file("log.txt");
     let last = log.lines().last().and_then(|line| line.strip_prefix("cc-ci-result: "));
@@ -159,7 +163,10 @@ fn teardown_counts_what_docker_shows_and_the_bystander_is_untouched() {
     let bystander = Bystander::deploy(&engine);
     let before = onlooker.portrait_of_stack(&bystander.stack);
     assert!(before.contains("service") && before.contains("volume"), "{before}");
-    let mut run = host.start(&bundled(&host, &engine));
+    // The upgrade comes last: what stands after it is what is torn down.
+    let mut arguments = bundled(&host, &engine);
+    arguments.extend(["--tiers".to_owned(), "install,upgrade".to_owned()]);
+    let mut run = host.start(&arguments);
     run.wait_for_event("\"tier_ended\",\"tier\":\"upgrade\"");
     // Standing still, so that the onlooker counts what the run has counted.
     run.signal(Signal::SIGSTOP);
