@@ -67,7 +67,9 @@ fn deny_program() -> anyhow::Result<PathBuf> {
     }
     let folder = cache::entry(&cache::key("cargo-deny", [DENY]), |folder| -> anyhow::Result<()> {
         say(format!("installing cargo-deny {DENY} into the cache, once: takes about five minutes"));
-        let install = ["install", "--quiet", "--locked", "cargo-deny", "--version", DENY, "--root"];
+        // Not optimised: that takes many times longer than it saves in the second it runs.
+        let install =
+            ["install", "--quiet", "--debug", "--locked", "cargo-deny", "--version", DENY, "--root"];
         let passed = passes({
             let mut command = workspace::cargo(&install);
             command.arg(folder).arg("--target-dir").arg(folder.join("build"));
