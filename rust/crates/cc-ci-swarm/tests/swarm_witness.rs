@@ -28,15 +28,7 @@ async fn exactly_the_changed_witness_object_is_named() {
     std::fs::write(&file, &compose).unwrap();
     let cli = |words: &[&str]| engine.docker().args(words).run().unwrap();
     let path = file.to_string_lossy();
-    cli(&[
-        "stack",
-        "deploy",
-        "--detach=true",
-        "--resolve-image=never",
-        "--compose-file",
-        &path,
-        "cc-ci-witness",
-    ]);
+    cli(&["stack", "deploy", "--resolve-image=never", "--compose-file", &path, "cc-ci-witness"]);
     let has_volume =
         || cli(&["volume", "ls", "-q"]).contains("cc-ci-witness_data").then_some(()).ok_or_else(String::new);
     let (limit, step) = (std::time::Duration::from_secs(20), std::time::Duration::from_millis(100));

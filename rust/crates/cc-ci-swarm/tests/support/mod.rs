@@ -69,7 +69,8 @@ impl TestRun {
     pub(crate) fn try_deploy(&self, compose: &str) -> Result<String, String> {
         let file = self.folder.path().join("compose.yml");
         std::fs::write(&file, compose).unwrap();
-        let words = ["stack", "deploy", "--detach=true", "--resolve-image=never", "--compose-file"];
+        // Without --detach: the CLI of Debian 12 does not know it, and later ones have it by default.
+        let words = ["stack", "deploy", "--resolve-image=never", "--compose-file"];
         let deploy = self.engine.docker().args(words).arg(&file).arg(self.stack.as_str());
         deploy.run().map_err(|error| error.to_string())
     }
