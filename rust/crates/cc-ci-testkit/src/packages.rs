@@ -36,6 +36,8 @@ pub const ENGINE: &[Need] = &[
     need("flock", "util-linux"),
     need("tar", "tar"),
     need("dpkg-deb", "dpkg"),
+    // dockerd calls it for `docker top`.
+    need("ps", "procps"),
 ];
 
 /// What the demo needs beside a user's own Docker.
