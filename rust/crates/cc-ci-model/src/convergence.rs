@@ -8,11 +8,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+mod blame;
 mod failure;
+mod host_fault;
 #[cfg(test)]
 mod tests;
 
 pub use failure::Failure;
+pub use host_fault::{HostFault, host_fault, placement_fault};
+
+use blame::Blame;
 
 /// How long a task may be `new`: longer means that it gets no address, which swarm reports nowhere.
 const ALLOCATION: Duration = Duration::from_secs(6);
@@ -213,6 +218,10 @@ pub struct ServiceFacts {
     pub tasks: Vec<TaskFacts>,
     /// Names of its networks that got no subnet; if all have one, names of all.
     pub networks: Vec<String>,
+    /// Whether its containers have a memory limit of their own: without one, only the host's memory ends.
+    pub has_memory_limit: bool,
+    /// Ports of the host that it takes for itself, without swarm's load balancing.
+    pub host_ports: Vec<u16>,
 }
 
 /// All that is known at one moment.
@@ -276,12 +285,14 @@ pub fn judge(facts: &Facts, limits: &Limits) -> Judgement {
         .filter_map(|(index, service)| {
             let others_start =
                 facts.services.iter().enumerate().any(|(other, facts)| other != index && is_starting(facts));
-            failure_of(service, facts.elapsed, limits, others_start)
+            failure_of(&Blame::new(service, &facts.services), facts.elapsed, limits, others_start)
         })
         .min_by_key(Failure::distance_from_cause);
     let failure = failure.or_else(|| {
         let last = waiting.iter().flatten().next()?;
-        (facts.elapsed > limits.time).then(|| Failure::TimeLimit { limit: limits.time, last: last.clone() })
+        let hosts = || facts.services.iter().find_map(|one| Blame::new(one, &facts.services).of_the_latest());
+        let over = || Failure::TimeLimit { limit: limits.time, last: last.clone() };
+        (facts.elapsed > limits.time).then(|| hosts().unwrap_or_else(over))
     });
     match failure {
         Some(failure) if facts.is_engine_restarted => {
@@ -322,25 +333,20 @@ fn words(task: &TaskFacts) -> String {
     }
 }
 
-fn failure_of(
-    service: &ServiceFacts,
-    elapsed: Duration,
-    limits: &Limits,
-    others_start: bool,
-) -> Option<Failure> {
+fn failure_of(blame: &Blame<'_>, elapsed: Duration, limits: &Limits, others_start: bool) -> Option<Failure> {
+    let service = blame.service();
     let name = || service.name.clone();
     if !service.is_present {
         return (service.sent.is_some() && elapsed > SPEC_VISIBLE)
             .then(|| Failure::Missing { service: name() });
     }
-    let latest = failures(service).min_by_key(|task| task.in_state);
     if let Some(image) = failures(service).find_map(|task| missing_image(&task.error)) {
         return Some(Failure::ImageMissing { service: name(), image });
     }
-    if let Some(failure) = stuck_task(service) {
+    if let Some(failure) = stuck_task(blame) {
         return Some(failure);
     }
-    let out_of_memory = failures(service).any(|task| task.is_out_of_memory);
+    let out_of_memory = service.has_memory_limit && failures(service).any(|task| task.is_out_of_memory);
     let told = |failure: Failure| {
         if out_of_memory {
             Failure::OutOfMemory { service: name(), then: failure.to_string() }
@@ -348,32 +354,43 @@ fn failure_of(
             failure
         }
     };
-    let cause = latest.map(words).unwrap_or_default();
+    let cause = failures(service).min_by_key(|task| task.in_state).map(words).unwrap_or_default();
     if let Some(UpdateStatus { state, message, .. }) = own_update(service) {
         let message = message.clone();
+        // Swarm pauses or goes back at the first failed task, so that one's error is the cause.
+        let hosts = || blame.of_the_first();
         match state {
             UpdateState::Updating | UpdateState::Completed => {}
             UpdateState::Paused => {
-                return Some(told(Failure::Paused { service: name(), message, cause }));
+                let recipes = || told(Failure::Paused { service: name(), message, cause });
+                return Some(hosts().unwrap_or_else(recipes));
             }
             UpdateState::RollbackStarted | UpdateState::RollbackPaused | UpdateState::RollbackCompleted => {
-                return Some(told(Failure::RolledBack { service: name(), state: *state, message, cause }));
+                let recipes = || told(Failure::RolledBack { service: name(), state: *state, message, cause });
+                return Some(hosts().unwrap_or_else(recipes));
             }
         }
     }
-    let rejected: Vec<&TaskFacts> =
-        failures(service).filter(|task| task.state == TaskState::Rejected).collect();
-    if let [_, .., last] = rejected.as_slice() {
+    let rejected = |task: &&TaskFacts| task.state == TaskState::Rejected;
+    let (recipes, hosts): (Vec<&TaskFacts>, Vec<&TaskFacts>) =
+        failures(service).filter(rejected).partition(|task| blame.host_fault(task).is_none());
+    if let [_, .., last] = recipes.as_slice() {
         return Some(Failure::TaskRejected { service: name(), error: words(last) });
     }
-    if let Some(failure) = restarts(service, limits, others_start, &cause) {
-        return Some(told(failure));
+    if hosts.len() > 1
+        && let Some(failure) = blame.of_the_latest()
+    {
+        return Some(failure);
+    }
+    if let Some(failure) = restarts(blame, limits, others_start, &cause) {
+        return Some(if failure.is_trouble() { failure } else { told(failure) });
     }
     if elapsed > SPEC_VISIBLE { differs(service) } else { None }
 }
 
 /// A task that will never start, although swarm reports no error: no address, or no node.
-fn stuck_task(service: &ServiceFacts) -> Option<Failure> {
+fn stuck_task(blame: &Blame<'_>) -> Option<Failure> {
+    let service = blame.service();
     let wanted = || service.tasks.iter().filter(|task| task.is_wanted);
     if wanted().any(|task| task.state == TaskState::New && task.in_state > ALLOCATION) {
         let network = if service.networks.is_empty() {
@@ -386,26 +403,34 @@ fn stuck_task(service: &ServiceFacts) -> Option<Failure> {
     let task = wanted().find(|task| {
         task.state == TaskState::Pending && !task.error.is_empty() && task.in_state > PLACEMENT
     })?;
-    Some(Failure::Unplaceable { service: service.name.clone(), error: task.error.clone() })
+    blame.unplaceable(task)
 }
 
-fn restarts(service: &ServiceFacts, limits: &Limits, others_start: bool, cause: &str) -> Option<Failure> {
-    let recent = failures(service).filter(|task| task.in_state <= limits.loop_window).count();
+fn restarts(blame: &Blame<'_>, limits: &Limits, others_start: bool, cause: &str) -> Option<Failure> {
+    let service = blame.service();
+    let recent = || failures(service).filter(|task| task.in_state <= limits.loop_window);
     let patience = if others_start { PATIENCE_WHILE_OTHERS_START } else { 1 };
-    if recent >= limits.loop_failures.saturating_mul(patience) {
+    let many = limits.loop_failures.saturating_mul(patience);
+    let recipes = recent().filter(|task| blame.host_fault(task).is_none()).count();
+    if recipes >= many {
         return Some(Failure::RestartLoop {
             service: service.name.clone(),
-            failures: recent,
+            failures: recipes,
             within: limits.loop_window,
             last_error: cause.to_owned(),
         });
+    }
+    if recent().count() >= many
+        && let Some(failure) = blame.of_the_latest_host_fault()
+    {
+        return Some(failure);
     }
     let last = failures(service).map(|task| task.in_state).min()?;
     let is_silent =
         last > SILENCE && !service.tasks.iter().any(|task| task.is_wanted && !task.state.is_over());
     let wants_tasks = !matches!(service.mode, Mode::Replicated(0) | Mode::Job);
-    (is_silent && wants_tasks)
-        .then(|| Failure::GaveUp { service: service.name.clone(), last_error: cause.to_owned() })
+    let gave_up = || Failure::GaveUp { service: service.name.clone(), last_error: cause.to_owned() };
+    (is_silent && wants_tasks).then(|| blame.of_the_latest().unwrap_or_else(gave_up))
 }
 
 /// What the service says of itself and what was sent, where they differ.

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use crate::docker::{Docker, DockerError};
 
 mod events;
+mod kernel;
 mod observer;
 
 use events::Events;

@@ -263,3 +263,20 @@ async fn a_cancelled_run_stops_waiting() {
     let bound = Duration::from_secs(60);
     cc_ci_swarm::teardown::teardown(&run.docker, &run.stack, &run.lock, bound, &never, |_| {}).await.unwrap();
 }
+
+#[tokio::test]
+async fn port_that_somebody_else_holds_is_trouble() {
+    let engine = engine_or_skip!();
+    let image = image(&engine, "1.0");
+    let run = TestRun::start(engine, "port").await;
+    let holder = run.cli(&["run", "--detach", "--publish", "64738:8080", &image]);
+    let voice = Probe {
+        more: "    ports: [{ target: 8080, published: 64738, mode: host }]\n",
+        ..Probe::new(&image, "base")
+    };
+    let told = failure(roll(&run, &voice).await);
+    run.tear_down().await;
+    run.cli(&["rm", "--force", "--volumes", &holder]);
+    assert!(told.is_trouble(), "{told}");
+    assert!(told.to_string().contains("held by somebody else"), "{told}");
+}

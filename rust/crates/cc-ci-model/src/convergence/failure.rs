@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::UpdateState;
+use super::host_fault::HostFault;
 
 /// A deployment that will not settle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,12 +45,22 @@ pub enum Failure {
         /// The network without a subnet, or all networks of the service if each has one.
         network: String,
     },
-    /// No node can take the task.
+    /// No node can take the task, whatever the host does: the recipe asks for what there is not.
     #[error("service {service}: no node can run it: {error}")]
     Unplaceable {
         /// The service.
         service: String,
         /// The scheduler's words.
+        error: String,
+    },
+    /// Its tasks fail by a fault of the host.
+    #[error("service {service}: {}: {error}; {}", .fault.what, .fault.remedy)]
+    Host {
+        /// The service.
+        service: String,
+        /// What is wrong with the host.
+        fault: HostFault,
+        /// The engine's words.
         error: String,
     },
     /// The update failed, and swarm went back to the former spec.
@@ -133,10 +144,9 @@ impl Failure {
     #[must_use]
     pub fn is_trouble(&self) -> bool {
         match self {
-            Self::AllocationFailure { .. } | Self::EngineRestarted { .. } => true,
-            // A constraint that no node fulfils is written in the recipe; room and ports are the host's.
-            Self::Unplaceable { error, .. } => !error.contains("constraints not satisfied"),
+            Self::AllocationFailure { .. } | Self::Host { .. } | Self::EngineRestarted { .. } => true,
             Self::ImageMissing { .. }
+            | Self::Unplaceable { .. }
             | Self::TaskRejected { .. }
             | Self::OutOfMemory { .. }
             | Self::RolledBack { .. }
@@ -158,6 +168,7 @@ impl Failure {
             | Self::OutOfMemory { service, .. }
             | Self::AllocationFailure { service, .. }
             | Self::Unplaceable { service, .. }
+            | Self::Host { service, .. }
             | Self::RolledBack { service, .. }
             | Self::Paused { service, .. }
             | Self::RestartLoop { service, .. }
@@ -173,7 +184,7 @@ impl Failure {
     pub(super) fn distance_from_cause(&self) -> u8 {
         match self {
             Self::ImageMissing { .. } => 0,
-            Self::AllocationFailure { .. } => 1,
+            Self::AllocationFailure { .. } | Self::Host { .. } => 1,
             Self::OutOfMemory { .. } => 2,
             Self::TaskRejected { .. } | Self::Unplaceable { .. } => 3,
             Self::RolledBack { .. } | Self::Paused { .. } => 4,

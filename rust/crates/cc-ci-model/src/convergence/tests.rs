@@ -9,7 +9,7 @@ const LIMITS: Limits = Limits {
     loop_window: Duration::from_secs(60),
 };
 
-fn task(id: &str, state: TaskState, seconds: f32) -> TaskFacts {
+pub(super) fn task(id: &str, state: TaskState, seconds: f32) -> TaskFacts {
     TaskFacts {
         id: id.to_owned(),
         slot: 1,
@@ -26,15 +26,15 @@ fn task(id: &str, state: TaskState, seconds: f32) -> TaskFacts {
     }
 }
 
-fn failed(id: &str, error: &str, seconds: f32) -> TaskFacts {
+pub(super) fn failed(id: &str, error: &str, seconds: f32) -> TaskFacts {
     TaskFacts { error: error.to_owned(), ..task(id, TaskState::Failed, seconds) }
 }
 
-fn old(id: &str, state: TaskState) -> TaskFacts {
+pub(super) fn old(id: &str, state: TaskState) -> TaskFacts {
     TaskFacts { is_current: false, is_former: true, is_known_before: true, ..task(id, state, 30.0) }
 }
 
-fn service(change: Change, tasks: Vec<TaskFacts>) -> ServiceFacts {
+pub(super) fn service(change: Change, tasks: Vec<TaskFacts>) -> ServiceFacts {
     let labels = BTreeMap::from([("chaos-version".to_owned(), "head".to_owned())]);
     ServiceFacts {
         name: "app".to_owned(),
@@ -49,16 +49,18 @@ fn service(change: Change, tasks: Vec<TaskFacts>) -> ServiceFacts {
         update_before: None,
         tasks,
         networks: vec![],
+        has_memory_limit: false,
+        host_ports: vec![],
     }
 }
 
-fn updated(state: UpdateState, tasks: Vec<TaskFacts>) -> ServiceFacts {
+pub(super) fn updated(state: UpdateState, tasks: Vec<TaskFacts>) -> ServiceFacts {
     let update = UpdateStatus { state, started: "2".to_owned(), message: "task t2".to_owned() };
     ServiceFacts { update: Some(update), ..service(Change::Tasks, tasks) }
 }
 
 /// The spec swarm went back to: labels and image are the former ones.
-fn rolled_back(state: UpdateState, tasks: Vec<TaskFacts>) -> ServiceFacts {
+pub(super) fn rolled_back(state: UpdateState, tasks: Vec<TaskFacts>) -> ServiceFacts {
     ServiceFacts {
         labels: BTreeMap::from([("chaos-version".to_owned(), "base".to_owned())]),
         image: "nginx:1".to_owned(),
@@ -66,19 +68,19 @@ fn rolled_back(state: UpdateState, tasks: Vec<TaskFacts>) -> ServiceFacts {
     }
 }
 
-fn at(seconds: f32, services: Vec<ServiceFacts>) -> Judgement {
+pub(super) fn at(seconds: f32, services: Vec<ServiceFacts>) -> Judgement {
     let elapsed = Duration::from_secs_f32(seconds);
     judge(&Facts { services, elapsed, is_engine_restarted: false }, &LIMITS)
 }
 
-fn reason(judgement: Judgement) -> String {
+pub(super) fn reason(judgement: Judgement) -> String {
     match judgement {
         Judgement::NotYet(reason) => reason,
         other => panic!("expected a wait, got {other:?}"),
     }
 }
 
-fn failure(judgement: Judgement) -> Failure {
+pub(super) fn failure(judgement: Judgement) -> Failure {
     match judgement {
         Judgement::Failed(failure) => failure,
         other => panic!("expected a failure, got {other:?}"),
@@ -287,7 +289,8 @@ fn memory_limit_is_named_as_the_cause_of_the_rollback() {
     let mut killed = failed("t2", "task: non-zero exit (137)", 1.0);
     killed.is_out_of_memory = true;
     killed.is_current = false;
-    let told = failure(at(1.9, vec![rolled_back(RollbackStarted, vec![old("t1", Running), killed.clone()])]));
+    let back = rolled_back(RollbackStarted, vec![old("t1", Running), killed.clone()]);
+    let told = failure(at(1.9, vec![ServiceFacts { has_memory_limit: true, ..back }]));
     assert!(
         matches!(&told, Failure::OutOfMemory { then, .. } if then.contains("rollback_started")),
         "{told}"
@@ -331,11 +334,10 @@ fn port_that_the_old_task_still_holds_is_waited_for() {
     reason(at(20.0, vec![service(Change::First, vec![pending(20.0)])]));
     let told = failure(at(31.0, vec![service(Change::First, vec![pending(31.0)])]));
     assert!(told.is_trouble() && told.to_string().contains(error), "{told}");
-    let unfulfilled = Failure::Unplaceable {
-        service: "app".to_owned(),
-        error: "no suitable node (scheduling constraints not satisfied on 1 node)".to_owned(),
-    };
-    assert!(!unfulfilled.is_trouble());
+    let unfulfilled = "no suitable node (scheduling constraints not satisfied on 1 node)";
+    let pending = TaskFacts { error: unfulfilled.to_owned(), ..task("t2", Pending, 31.0) };
+    let told = failure(at(31.0, vec![service(Change::First, vec![pending])]));
+    assert!(!told.is_trouble() && told.to_string().contains(unfulfilled), "{told}");
 }
 
 #[test]

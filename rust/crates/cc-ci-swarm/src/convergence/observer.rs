@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bollard::models::{
-    ContainerSummary, Service, ServiceSpec, ServiceUpdateStatusStateEnum, Task,
-    TaskSpecRestartPolicyConditionEnum, TaskState as SwarmState,
+    ContainerSummary, EndpointPortConfigPublishModeEnum, EndpointSpec, Service, ServiceSpec,
+    ServiceUpdateStatusStateEnum, Task, TaskSpec, TaskSpecRestartPolicyConditionEnum,
+    TaskState as SwarmState,
 };
 use bollard::query_parameters::{
     ListContainersOptions, ListNetworksOptions, ListServicesOptions, ListTasksOptions,
@@ -18,11 +19,17 @@ use cc_ci_model::names::StackName;
 
 use super::SettledService;
 use super::events::Events;
+use super::kernel;
 use crate::docker::{Attempt, Docker, DockerError};
 use crate::spec::template_of;
 
 /// From when on it is looked up why a task gets no address.
 const NEW_FOR_LONG: Duration = Duration::from_secs(3);
+
+/// Exit status of a process that was killed (128 + `SIGKILL`).
+const KILLED: i64 = 137;
+/// What stands in the error of a task that the engine itself killed.
+const UNHEALTHY: &str = "unhealthy container";
 
 /// A service before the deploy.
 struct Former {
@@ -43,6 +50,8 @@ pub(super) struct Observer<'a> {
     tasks: BTreeMap<String, BTreeMap<String, Seen>>,
     images: BTreeMap<String, String>,
     losses: u64,
+    /// How many processes the kernel had killed for want of memory when the watch began.
+    kills_before: Option<u64>,
 }
 
 struct Seen {
@@ -64,6 +73,7 @@ impl<'a> Observer<'a> {
             tasks: BTreeMap::new(),
             images: BTreeMap::new(),
             losses: 0,
+            kills_before: kernel::kills_for_memory(),
         };
         for service in services {
             let spec = service.spec.clone().unwrap_or_default();
@@ -146,7 +156,7 @@ impl<'a> Observer<'a> {
         let template = spec.task_template.clone().unwrap_or_default();
         let current = template_of(&template);
         let change = self.change(&name, service, &current, events);
-        let image = template.container_spec.and_then(|container| container.image).unwrap_or_default();
+        let image = template.container_spec.clone().and_then(|container| container.image).unwrap_or_default();
         self.images.insert(name.clone(), image.clone());
         for task in tasks.iter().filter(|task| task.service_id == service.id) {
             let seen = self.seen(task, &name, &current, containers, events);
@@ -174,6 +184,8 @@ impl<'a> Observer<'a> {
             update_before: self.former.get(&name).and_then(|former| former.update.clone()),
             tasks,
             networks,
+            has_memory_limit: has_memory_limit(&template),
+            host_ports: host_ports(spec.endpoint_spec.as_ref()),
             name,
         })
     }
@@ -215,10 +227,24 @@ impl<'a> Observer<'a> {
             exit_code: container.exit_code,
             in_state: self.age(task),
             is_healthy: of_task.and_then(health_of),
-            is_out_of_memory: container_id.as_deref().is_some_and(|id| events.is_out_of_memory(id)),
+            is_out_of_memory: container_id.as_deref().is_some_and(|id| events.is_out_of_memory(id))
+                || self.is_killed_by_the_host(task, container.exit_code),
             id,
         };
         Seen { facts, container: container_id }
+    }
+
+    /// Where the host's own memory ends, some engines hear nothing: they listen to limits. Then the kernel's count tells,
+    /// of a container that was killed and has no limit.
+    fn is_killed_by_the_host(&self, task: &Task, exit_code: Option<i64>) -> bool {
+        exit_code == Some(KILLED)
+            && !task.spec.as_ref().is_some_and(has_memory_limit)
+            && !task
+                .status
+                .as_ref()
+                .and_then(|status| status.err.as_ref())
+                .is_some_and(|e| e.contains(UNHEALTHY))
+            && kernel::kills_for_memory().zip(self.kills_before).is_some_and(|(now, before)| now > before)
     }
 
     /// For how long the task has been seen in the state it is in.
@@ -284,7 +310,21 @@ fn missing(name: &str, sent: &Sent) -> ServiceFacts {
         update_before: None,
         tasks: Vec::new(),
         networks: Vec::new(),
+        has_memory_limit: false,
+        host_ports: Vec::new(),
     }
+}
+
+fn has_memory_limit(template: &TaskSpec) -> bool {
+    let limits = template.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+    limits.and_then(|limits| limits.memory_bytes).is_some_and(|bytes| bytes > 0)
+}
+
+/// Ports that its tasks take on the node itself; those of swarm's load balancer are refused when the service is made.
+fn host_ports(endpoint: Option<&EndpointSpec>) -> Vec<u16> {
+    let ports = endpoint.and_then(|endpoint| endpoint.ports.as_ref()).into_iter().flatten();
+    let of_host = ports.filter(|port| port.publish_mode == Some(EndpointPortConfigPublishModeEnum::HOST));
+    of_host.filter_map(|port| port.published_port.and_then(|port| u16::try_from(port).ok())).collect()
 }
 
 fn mode_of(spec: &ServiceSpec) -> Mode {
