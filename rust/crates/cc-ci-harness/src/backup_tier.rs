@@ -126,7 +126,8 @@ pub async fn backup<'s>(
     tier.passed("labels can be obeyed", since, message);
     let checkout = stage.checkout(tier).await?;
     stage.settle(tier, &plan, STANDS).await?;
-    stage.examiner.plant(tier, stage.app, stage.rendered).await?;
+    stage.examiner.mark(tier, stage.app, stage.rendered).await?;
+    stage.examiner.plant(tier).await?;
     let (docker, lock, cancellation) = (stage.docker, stage.lock, stage.cancellation);
     let names = (&stage.app.stack, &stage.app.run);
     let masker = stage.reporter.masker();

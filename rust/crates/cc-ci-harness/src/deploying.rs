@@ -9,12 +9,14 @@ use cc_ci_model::names::CommitSha;
 use cc_ci_model::outcome::Trouble;
 use cc_ci_model::result::Image;
 use cc_ci_process::cancel::Cancellation;
-use cc_ci_swarm::convergence::{Converging, Settled, Unsettled};
+use cc_ci_swarm::convergence::{Converging, Running, Settled, Unsettled};
 use cc_ci_swarm::docker::Docker;
 use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, DeployError, Deployed, Fault, NativeDeployer, Rendered};
 use cc_ci_swarm::pull::{PullError, pull_missing};
 use cc_ci_swarm::spec_gate;
+
+use tokio::sync::watch;
 
 use crate::report::Reporter;
 use crate::side::Side;
@@ -42,27 +44,29 @@ pub struct Deploying<'a> {
     pub given_secrets: &'a BTreeMap<String, String>,
 }
 
-/// What a deploy left: what was sent and what runs.
-pub struct DeployedSide {
+/// A deploy that the swarm has accepted; whether it stands is not known yet.
+pub struct Landed<'a> {
     /// What the deployer says.
     pub deployed: Deployed,
-    /// What settled.
-    pub settled: Settled,
+    side: Side,
+    converging: Converging<'a>,
+    sent: BTreeMap<String, Sent>,
+    since: Instant,
 }
 
-impl Deploying<'_> {
-    /// Pulls, makes secrets, deploys, waits until it stands. Each step is a check of the tier with a name of its own.
+impl<'a> Deploying<'a> {
+    /// Pulls, makes secrets, deploys. Each step is a check of the tier with a name of its own.
     ///
     /// # Errors
     /// [`TierStop`]: whose fault it is.
-    pub async fn deploy(
+    pub async fn land(
         &self,
         tier: &mut TierRun,
         app: &App,
         rendered: &Rendered,
         side: Side,
         commit: &CommitSha,
-    ) -> Result<DeployedSide, TierStop> {
+    ) -> Result<Landed<'a>, TierStop> {
         self.pull(tier, rendered, side).await?;
         let since = Instant::now();
         let masker = self.reporter.masker();
@@ -96,8 +100,23 @@ impl Deploying<'_> {
             standing::remove_dropped(self.docker, self.lock, tier, app, rendered).await?;
         }
         let sent = sent(app, rendered, &deployed);
+        Ok(Landed { deployed, side, converging, sent, since })
+    }
+
+    /// Waits until what landed stands; `up` hears what runs as soon as everything does, before it is known to last.
+    ///
+    /// # Errors
+    /// [`TierStop`]: whose fault it is.
+    pub async fn settle(
+        &self,
+        tier: &mut TierRun,
+        landed: Landed<'a>,
+        up: &watch::Sender<Option<Running>>,
+    ) -> Result<(Deployed, Settled), TierStop> {
+        let Landed { deployed, side, converging, sent, since } = landed;
+        let place = tier.tier().word().to_owned();
         let progress = |text: &str| self.reporter.progress(&format!("{}: {text}", side.word()));
-        match converging.wait(&sent, &self.limits, self.cancellation, progress).await {
+        match converging.wait_and_tell(&sent, &self.limits, self.cancellation, progress, up).await {
             Ok(settled) => {
                 let restarts: usize = settled.services.values().map(|service| service.restarts).sum();
                 let message = match restarts {
@@ -112,7 +131,7 @@ impl Deploying<'_> {
                         )
                     });
                 }
-                Ok(DeployedSide { deployed, settled })
+                Ok((deployed, settled))
             }
             Err(Unsettled::Failed { failure, log }) if failure.is_trouble() => {
                 self.reporter.log(&log.join("\n"));

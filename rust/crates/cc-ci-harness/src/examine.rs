@@ -1,6 +1,7 @@
 //! The eyes of a run: everything that is looked at once something stands.
 
 mod data;
+mod early;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use cc_ci_model::settings::ViaChoice;
 use cc_ci_model::tier::Tier;
 use cc_ci_model::volume_homes::VolumeHomes;
 use cc_ci_process::cancel::Cancellation;
-use cc_ci_swarm::convergence::Settled;
+use cc_ci_swarm::convergence::Running;
 use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, Rendered};
 use cc_ci_swarm::relay::{Relay, RelayError, RelayJob};
@@ -40,6 +41,7 @@ use crate::tier_run::{TierRun, TierStop};
 const PROGRAM_LIMIT: Duration = Duration::from_secs(600);
 
 pub use data::Mutation;
+pub use early::Data;
 
 /// How checks reach the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +135,7 @@ impl<'a> Examiner<'a> {
         tier: &mut TierRun,
         app: &App,
         rendered: &Rendered,
-        settled: &Settled,
+        running: &Running,
     ) -> Result<(), TierStop> {
         self.detach().await;
         self.homes.1 = VolumeHomes::of(&rendered.compose, &app.stack);
@@ -153,10 +155,7 @@ impl<'a> Examiner<'a> {
             cancellation: self.cancellation.clone(),
             masker: self.reporter.masker().clone(),
         };
-        let container = settled
-            .services
-            .get(&format!("{}_{web}", app.stack))
-            .and_then(|service| service.containers.first());
+        let container = running.get(&format!("{}_{web}", app.stack)).and_then(|containers| containers.first());
         let Some(container) = container.cloned() else {
             return Err(tier.failed(
                 "the app has a task to ask",
@@ -316,11 +315,27 @@ impl<'a> Examiner<'a> {
         Ok(())
     }
 
-    /// Plants the recipe's seeds, and a marker in each volume that is backed up whole.
+    /// Plants the recipe's seeds.
     ///
     /// # Errors
     /// The tier fails where a seed cannot be planted.
-    pub async fn plant(
+    pub async fn plant(&mut self, tier: &mut TierRun) -> Result<(), TierStop> {
+        let name = tier.tier();
+        let evidence = self.evidence(name);
+        let seeds: &'a [cc_ci_model::recipe_toml::Seed] = &self.setup.recipe_toml.seed;
+        self.reporter.progress("planting data");
+        let (planted, reports) =
+            self.looking(name, &evidence, async |looking| looking.plant(seeds).await).await?;
+        self.seeds = planted;
+        reports.into_iter().for_each(|report| tier.record(report));
+        if tier.has_failed() { Err(TierStop::Failed) } else { Ok(()) }
+    }
+
+    /// Lays a marker into each volume that is backed up whole.
+    ///
+    /// # Errors
+    /// The tier fails where that cannot be done.
+    pub async fn mark(
         &mut self,
         tier: &mut TierRun,
         app: &App,
@@ -328,24 +343,17 @@ impl<'a> Examiner<'a> {
     ) -> Result<(), TierStop> {
         let name = tier.tier();
         let evidence = self.evidence(name);
-        let seeds: &'a [cc_ci_model::recipe_toml::Seed] = &self.setup.recipe_toml.seed;
-        self.reporter.progress("planting data");
-        let (planted, reports) =
-            self.looking(name, &evidence, async |looking| looking.plant(seeds).await).await?;
         let volumes = whole_volumes(&rendered.compose, &app.stack);
         let lock = self.lock;
-        let (markers, more) = self
+        let (markers, reports) = self
             .looking(name, &evidence, async |looking| {
                 let volumes_of = LockedHands { hands: looking.hands, lock };
                 looking.plant_markers(&volumes_of, &volumes).await
             })
             .await?;
-        self.seeds = planted;
         self.markers = markers;
         self.homes.0 = VolumeHomes::of(&rendered.compose, &app.stack);
-        for report in reports.into_iter().chain(more) {
-            tier.record(report);
-        }
+        reports.into_iter().for_each(|report| tier.record(report));
         if tier.has_failed() { Err(TierStop::Failed) } else { Ok(()) }
     }
 

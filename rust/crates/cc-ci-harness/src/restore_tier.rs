@@ -92,7 +92,7 @@ impl Stage<'_, '_> {
             made.map_err(|error| self.engine(tier, &error))?;
         }
         let settled = self.wait(tier, check, since, converging, self.limits.stability).await?;
-        self.examiner.attach(tier, self.app, self.rendered, &settled).await?;
+        self.examiner.attach(tier, self.app, self.rendered, &settled.running()).await?;
         tier.passed(check, since, cause_outside(kept).trim_start_matches("; ").to_owned());
         Ok(Some(settled))
     }
@@ -108,7 +108,7 @@ impl Stage<'_, '_> {
         let mut settled = self.settle(tier, &kept.plan, STANDS).await?;
         if containers(&settled) != containers(before) {
             settled = self.settle(tier, &kept.plan, self.limits.stability).await?;
-            self.examiner.attach(tier, self.app, self.rendered, &settled).await?;
+            self.examiner.attach(tier, self.app, self.rendered, &settled.running()).await?;
         }
         tier.passed(
             "the stack stands after the restore",

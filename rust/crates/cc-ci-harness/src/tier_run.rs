@@ -27,6 +27,8 @@ pub struct TierRun {
     started: Instant,
     checks: Vec<CheckReport>,
     unproven: Option<String>,
+    /// Nobody hears of its checks until the tier they belong to takes them over.
+    is_aside: bool,
     reporter: Reporter,
 }
 
@@ -35,7 +37,29 @@ impl TierRun {
     #[must_use]
     pub fn begin(tier: Tier, reporter: &Reporter) -> Self {
         reporter.tier_started(tier);
-        Self { tier, started: Instant::now(), checks: Vec::new(), unproven: None, reporter: reporter.clone() }
+        let (started, reporter) = (Instant::now(), reporter.clone());
+        Self { tier, started, checks: Vec::new(), unproven: None, is_aside: false, reporter }
+    }
+
+    /// A page beside this tier, for checks of which it is not known yet whether they count: [`TierRun::adopt`] or drop it.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        let (started, reporter) = (Instant::now(), self.reporter.clone());
+        Self { tier: self.tier, started, checks: Vec::new(), unproven: None, is_aside: true, reporter }
+    }
+
+    /// Takes over the checks of a page beside it.
+    pub fn adopt(&mut self, aside: Self) {
+        for check in aside.checks {
+            self.record(check);
+        }
+        self.unproven = self.unproven.take().or(aside.unproven);
+    }
+
+    /// Whether no check ended otherwise.
+    #[must_use]
+    pub fn has_only(&self, status: Status) -> bool {
+        self.checks.iter().all(|check| check.status == status)
     }
 
     /// The tier.
@@ -46,7 +70,9 @@ impl TierRun {
 
     /// Records a check and says how it ended.
     pub fn record(&mut self, check: CheckReport) {
-        self.reporter.check(self.tier, &check);
+        if !self.is_aside {
+            self.reporter.check(self.tier, &check);
+        }
         self.checks.push(check);
     }
 

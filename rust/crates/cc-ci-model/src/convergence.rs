@@ -464,25 +464,50 @@ fn missing_image(error: &str) -> Option<String> {
 /// What a service still waits for; `None` if it has settled.
 fn waits_for(service: &ServiceFacts, elapsed: Duration, limits: &Limits) -> Option<String> {
     let name = &service.name;
-    if !service.is_present {
-        return service.sent.is_some().then(|| format!("{name} to appear"));
-    }
-    if let Some(failure) = differs(service) {
-        return Some(failure.to_string());
-    }
     if let Some(update) = own_update(service)
         && update.state != UpdateState::Completed
+        && service.is_present
+        && differs(service).is_none()
     {
         return Some(format!("{name}: {}", update.state));
     }
-    if let Some(old) = service.tasks.iter().find(|task| !task.is_current && is_live(task)) {
-        return Some(format!("{name}: an old task is {}", old.state.word()));
+    let up = match stands(service, elapsed) {
+        Standing::No(reason) => return Some(reason),
+        Standing::Uncounted => return None,
+        Standing::Up(up) => up,
+    };
+    if elapsed < limits.stability && up == 0 && service.change == Change::Tasks {
+        return Some(format!("{name}: no sign of an update yet"));
     }
-    let running: Vec<&TaskFacts> = service
-        .tasks
-        .iter()
-        .filter(|task| task.is_current && task.is_wanted && task.state == TaskState::Running)
-        .collect();
+    (!matures_in_of(service, limits).is_zero())
+        .then(|| format!("{name}: {up} of {up} running, watching for {} s", limits.stability.as_secs_f32()))
+}
+
+/// Whether a service has the tasks it is to have at this moment, however young they are.
+enum Standing {
+    /// What is missing.
+    No(String),
+    /// Nothing is asked of it: it runs to an end by itself, or is gone and was not sent.
+    Uncounted,
+    /// So many tasks.
+    Up(usize),
+}
+
+fn stands(service: &ServiceFacts, elapsed: Duration) -> Standing {
+    let name = &service.name;
+    if !service.is_present {
+        return match service.sent {
+            Some(_) => Standing::No(format!("{name} to appear")),
+            None => Standing::Uncounted,
+        };
+    }
+    if let Some(failure) = differs(service) {
+        return Standing::No(failure.to_string());
+    }
+    if let Some(old) = service.tasks.iter().find(|task| !task.is_current && is_live(task)) {
+        return Standing::No(format!("{name}: an old task is {}", old.state.word()));
+    }
+    let running: Vec<&TaskFacts> = running(service).collect();
     let up = running.len() + ended_well(service);
     let wanted = match service.mode {
         Mode::Replicated(replicas) => usize::try_from(replicas).unwrap_or(usize::MAX),
@@ -491,10 +516,10 @@ fn waits_for(service: &ServiceFacts, elapsed: Duration, limits: &Limits) -> Opti
             service.tasks.iter().filter(|task| task.is_wanted && !task.state.is_over()).count()
         }
         Mode::Global => service.tasks.iter().filter(|task| task.is_wanted).count().max(1),
-        Mode::Job => return None,
+        Mode::Job => return Standing::Uncounted,
     };
     if up != wanted {
-        return Some(
+        return Standing::No(
             match service.tasks.iter().find(|task| task.is_wanted && task.state != TaskState::Running) {
                 Some(task) => format!("{name}: {up} of {wanted} running, one is {}", told_state(task)),
                 None => format!("{name}: {up} of {wanted} running"),
@@ -502,15 +527,33 @@ fn waits_for(service: &ServiceFacts, elapsed: Duration, limits: &Limits) -> Opti
         );
     }
     if running.iter().any(|task| task.is_healthy == Some(false)) {
-        return Some(format!("{name}: unhealthy"));
+        return Standing::No(format!("{name}: unhealthy"));
     }
-    if elapsed < limits.stability && wanted == 0 && service.change == Change::Tasks {
-        return Some(format!("{name}: no sign of an update yet"));
-    }
-    let is_young = |task: &&TaskFacts| task.in_state < limits.stability;
-    (running.iter().any(is_young) || failures(service).any(|task| is_young(&task))).then(|| {
-        format!("{name}: {up} of {wanted} running, watching for {} s", limits.stability.as_secs_f32())
-    })
+    Standing::Up(up)
+}
+
+fn running(service: &ServiceFacts) -> impl Iterator<Item = &TaskFacts> {
+    let tasks = service.tasks.iter();
+    tasks.filter(|task| task.is_current && task.is_wanted && task.state == TaskState::Running)
+}
+
+/// Whether everything runs that was deployed and nothing of the old does. No verdict: what runs may be about to crash, and
+/// swarm may still be watching it. Good for looking at it while the stability window passes.
+#[must_use]
+pub fn is_up(facts: &Facts) -> bool {
+    facts.services.iter().all(|service| !matches!(stands(service, facts.elapsed), Standing::No(_)))
+}
+
+/// How long until the youngest task has stood for the stability window: if nothing happens before, a look says nothing new
+/// until then.
+#[must_use]
+pub fn matures_in(facts: &Facts, limits: &Limits) -> Duration {
+    facts.services.iter().map(|service| matures_in_of(service, limits)).max().unwrap_or_default()
+}
+
+fn matures_in_of(service: &ServiceFacts, limits: &Limits) -> Duration {
+    let watched = running(service).chain(failures(service));
+    watched.map(|task| limits.stability.saturating_sub(task.in_state)).max().unwrap_or_default()
 }
 
 fn told_state(task: &TaskFacts) -> String {

@@ -26,6 +26,9 @@ pub enum Look<T> {
     There(T),
     /// Not yet; the text says what was seen instead and ends up in the message of a time-out.
     NotYet(String),
+    /// Not yet, and unless a wake-up comes not before this time has passed: the next look is then, if that is sooner than
+    /// the interval.
+    NotBefore(String, Duration),
 }
 
 impl<T> Look<T> {
@@ -105,12 +108,17 @@ where
             notified.enable();
         }
         let look_until = end.max(tokio::time::Instant::now() + waiting.interval);
+        let mut pause = waiting.interval;
         tokio::select! {
             biased;
             cause = cancellation.cancelled() => return cancelled(sentence, cause, last),
             seen = look() => match seen {
                 Ok(Look::There(value)) => return Ok(value),
                 Ok(Look::NotYet(seen)) => last = seen,
+                Ok(Look::NotBefore(seen, time)) => {
+                    pause = pause.min(time);
+                    last = seen;
+                }
                 Err(reason) => return Err(WaitError::Failed { sentence: sentence.to_owned(), reason }),
             },
             () = reached(look_until) => return timed_out(sentence, waiting, last),
@@ -123,7 +131,7 @@ where
             biased;
             cause = cancellation.cancelled() => return cancelled(sentence, cause, last),
             () = woken(notified) => {}
-            () = reached(end.min(now + waiting.interval)) => {}
+            () = reached(end.min(now + pause)) => {}
         }
     }
 }
@@ -141,16 +149,21 @@ pub fn wait_for_blocking<T, E>(
         if let Some(cause) = cancellation.cause() {
             return cancelled(sentence, cause, last);
         }
+        let mut pause = waiting.interval;
         match look() {
             Ok(Look::There(value)) => return Ok(value),
             Ok(Look::NotYet(seen)) => last = seen,
+            Ok(Look::NotBefore(seen, time)) => {
+                pause = pause.min(time);
+                last = seen;
+            }
             Err(reason) => return Err(WaitError::Failed { sentence: sentence.to_owned(), reason }),
         }
         let left = waiting.deadline.saturating_sub(start.elapsed());
         if left.is_zero() {
             return timed_out(sentence, waiting, last);
         }
-        if let Some(cause) = cancellation.cancelled_within(left.min(waiting.interval)) {
+        if let Some(cause) = cancellation.cancelled_within(left.min(pause)) {
             return cancelled(sentence, cause, last);
         }
     }
@@ -233,6 +246,21 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(value, "there");
+    }
+
+    #[tokio::test]
+    async fn a_look_that_knows_when_it_is_worth_looking_again_is_not_kept_waiting() {
+        let looks = Cell::new(0);
+        let value = wait_for::<_, Infallible, _>("waiting", SLOW, None, &Cancellation::new(), || async {
+            looks.set(looks.get() + 1);
+            Ok(match looks.get() {
+                1 => Look::NotBefore("too young".to_owned(), Duration::from_millis(5)),
+                _ => Look::There("old enough"),
+            })
+        })
+        .await
+        .unwrap();
+        assert_eq!((value, looks.get()), ("old enough", 2));
     }
 
     #[tokio::test]

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use cc_ci_model::convergence::{Facts, Failure, Judgement, Limits, Sent, judge};
+use cc_ci_model::convergence::{Facts, Failure, Judgement, Limits, Sent, is_up, judge, matures_in};
 use cc_ci_model::names::StackName;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::wait::{Look, WaitError, Waiting, wait_for};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::docker::{Docker, DockerError};
 
@@ -65,6 +65,21 @@ pub struct Settled {
     pub is_engine_restarted: bool,
 }
 
+/// The containers that run, by full name of the service.
+pub type Running = BTreeMap<String, Vec<String>>;
+
+impl Settled {
+    /// The containers that run.
+    #[must_use]
+    pub fn running(&self) -> Running {
+        running(&self.services)
+    }
+}
+
+fn running(services: &BTreeMap<String, SettledService>) -> Running {
+    services.iter().map(|(name, service)| (name.clone(), service.containers.clone())).collect()
+}
+
 /// One service of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SettledService {
@@ -116,6 +131,21 @@ impl<'a> Converging<'a> {
         cancellation: &Cancellation,
         progress: impl FnMut(&str),
     ) -> Result<Settled, Unsettled> {
+        self.wait_and_tell(sent, limits, cancellation, progress, &watch::Sender::new(None)).await
+    }
+
+    /// As [`Converging::wait`], and tells as soon as everything is up what runs: the stability window is time to look at it.
+    ///
+    /// # Errors
+    /// As [`Converging::wait`].
+    pub async fn wait_and_tell(
+        self,
+        sent: &BTreeMap<String, Sent>,
+        limits: &Limits,
+        cancellation: &Cancellation,
+        progress: impl FnMut(&str),
+        up: &watch::Sender<Option<Running>>,
+    ) -> Result<Settled, Unsettled> {
         let Self { docker, stack, events, observer } = self;
         let start = Instant::now();
         let sentence = format!("waiting for {stack} to settle");
@@ -124,23 +154,23 @@ impl<'a> Converging<'a> {
         let waited: Result<Judgement, WaitError<DockerError>> =
             wait_for(&sentence, waiting, Some(events.wake()), cancellation, || async {
                 let (observer, told, progress) = &mut *state.lock().await;
-                let judgement = match observer.look(&events, sent).await {
-                    Ok(services) => judge(
-                        &Facts {
-                            services,
-                            elapsed: start.elapsed(),
-                            is_engine_restarted: events.is_engine_lost(),
-                        },
-                        limits,
-                    ),
-                    Err(error) => Judgement::NotYet(error.to_string()),
+                let (judgement, young) = match observer.look(&events, sent).await {
+                    Ok(services) => {
+                        let is_engine_restarted = events.is_engine_lost();
+                        let facts = Facts { services, elapsed: start.elapsed(), is_engine_restarted };
+                        if up.borrow().is_none() && is_up(&facts) {
+                            up.send_replace(Some(running(&observer.settled())));
+                        }
+                        (judge(&facts, limits), matures_in(&facts, limits))
+                    }
+                    Err(error) => (Judgement::NotYet(error.to_string()), Duration::ZERO),
                 };
                 let Judgement::NotYet(reason) = judgement else { return Ok(Look::There(judgement)) };
                 if reason != *told {
                     progress(&reason);
                     told.clone_from(&reason);
                 }
-                Ok(Look::NotYet(reason))
+                Ok(if young.is_zero() { Look::NotYet(reason) } else { Look::NotBefore(reason, young) })
             })
             .await;
         let (observer, ..) = state.into_inner();

@@ -3,6 +3,7 @@
 use cc_ci_swarm::teardown::teardown;
 
 use super::*;
+use crate::examine::Data;
 
 impl Story<'_> {
     pub(super) async fn on_the_swarm(
@@ -123,12 +124,13 @@ impl Story<'_> {
         deploying: &Deploying<'_>,
         examiner: &mut Examiner<'_>,
     ) -> Result<(), TierStop> {
-        let deployed = deploying.deploy(tier, app, rendered, side, commit).await?;
-        self.say_limits(&deployed.deployed.limits);
-        examiner.attach(tier, app, rendered, &deployed.settled).await?;
-        examiner.serving(tier).await?;
+        let landed = deploying.land(tier, app, rendered, side, commit).await?;
+        self.say_limits(&landed.deployed.limits);
+        let (_, settled, early) =
+            examiner.settle(tier, app, rendered, (deploying, landed), Data::Mark).await?;
+        examiner.look(tier, app, rendered, (&settled, early), Data::Mark).await?;
         examiner.checks(tier).await?;
-        examiner.plant(tier, app, rendered).await
+        examiner.plant(tier).await
     }
 
     /// Head goes in place over base: converged, proven to be head, on head's images, with the data still there.
@@ -154,23 +156,26 @@ impl Story<'_> {
         }
         let docker = deploying.docker;
         let objects = standing::lasting(docker, app).await?;
-        let side = deploying.deploy(tier, app, &head, Side::Head, &prepared.head).await?;
+        // What leads to the tasks of the base closes while head goes to the swarm.
+        let landing = deploying.land(tier, app, &head, Side::Head, &prepared.head);
+        let (landed, ()) = tokio::join!(landing, examiner.detach());
+        let landed = landed?;
+        self.say_limits(&landed.deployed.limits);
+        let (deployed, settled, early) =
+            examiner.settle(tier, app, &head, (deploying, landed), Data::Expect).await?;
         let since = Instant::now();
         let labels = snapshot::service_labels(docker, &app.stack, "app")
             .await
             .map_err(|error| standing::ours(&error))?;
         let label = labels.get(&format!("coop-cloud.{}.chaos-version", app.stack));
         match proves_head(label.map(String::as_str), &prepared.head) {
-            Ok(()) => tier.passed("head is what runs", since, side.deployed.chaos_version.clone()),
+            Ok(()) => tier.passed("head is what runs", since, deployed.chaos_version.clone()),
             Err(error) => return Err(tier.failed("head is what runs", since, error.to_string())),
         }
-        self.say_limits(&side.deployed.limits);
-        standing::images_are_heads(tier, app, &head, &side.settled)?;
+        standing::images_are_heads(tier, app, &head, &settled)?;
         crate::pinned::tags_follow_digests(docker, tier, &self.reporter.result()).await?;
         standing::kept(docker, tier, app, &objects).await?;
-        examiner.attach(tier, app, &head, &side.settled).await?;
-        examiner.serving(tier).await?;
-        examiner.expect(tier).await?;
+        examiner.look(tier, app, &head, (&settled, early), Data::Expect).await?;
         examiner.checks(tier).await?;
         Ok(head)
     }
