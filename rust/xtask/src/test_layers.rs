@@ -97,6 +97,8 @@ pub(crate) fn run(layer: Layer, binaries: &[TestBinary]) -> anyhow::Result<Outco
     match layer {
         Layer::Check => checks().map(Outcome::from),
         Layer::Unit => {
+            // Some make a recipe's repository, with git.
+            packages::ensure(packages::PROGRAMS)?;
             let mut count = run_all(of(Kind::Unit), |path| Command::new(path))?;
             say("     Running the examples in the documentation");
             count += counted(workspace::cargo(&["test", "--quiet", "--workspace", "--doc"]), "the examples")?;
