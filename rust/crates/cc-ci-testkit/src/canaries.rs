@@ -87,6 +87,15 @@ pub fn sound(engine: &TestEngine) -> Canary {
     }
 }
 
+/// Green, and not at the first look: its first task serves, and crashes when it has been looked at.
+pub fn crashes_once(engine: &TestEngine) -> Canary {
+    let environment = &["PROBE_CRASH_AFTER_MS=4000", "PROBE_CRASH_ONCE=/data/crashed"];
+    let side = Side { environment, ..head(engine) };
+    let mut canary = red_at_install("canary-crashes-once", "its first task ends after 4 s", &side, &[]);
+    canary.expected = Expected { exit: 0, failing: None, passing: vec![Tier::Install], words: Vec::new() };
+    canary
+}
+
 /// The canaries, each with one defect.
 pub fn all(engine: &TestEngine) -> Vec<Canary> {
     vec![

@@ -75,6 +75,16 @@ fn the_sound_recipe_is_green_and_its_tiers_really_checked_something() {
 }
 
 #[test]
+fn look_at_a_task_that_did_not_last_is_taken_again() {
+    let engine = engine_or_skip!();
+    let (_host, ended) = is_as_expected(&engine, &canaries::crashes_once(&engine));
+    let install = ended.tier(Tier::Install);
+    let of = |name: &str| install.checks.iter().filter(|check| check.name == name).collect::<Vec<_>>();
+    assert!(of("deploy converges")[0].message.contains("after 1 restarts"), "{ended}");
+    assert_eq!(of("is really serving").len(), 1, "only one look is told of: {ended}");
+}
+
+#[test]
 fn crash_loop_is_red_at_install() {
     let engine = engine_or_skip!();
     is_as_expected(&engine, &canary(&engine, "canary-crash-loop"));

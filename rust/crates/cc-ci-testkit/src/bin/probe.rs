@@ -7,6 +7,7 @@
 //! | `PROBE_PORT` | the port it listens on, default 8080; `none`: runs and never listens |
 //! | `PROBE_TEXT` | what `/` answers, default `probe` |
 //! | `PROBE_CRASH_AFTER_MS` | ends with status 3 after so many milliseconds |
+//! | `PROBE_CRASH_ONCE` | a file: it crashes only while that is not there, and makes it |
 //! | `PROBE_READY_AFTER_MS` | answers 503 until then |
 //! | `PROBE_NEVER_HEALTHY` | `probe check` fails, though it serves |
 //! | `PROBE_MEMORY_MB` | takes and touches so many MiB |
@@ -91,12 +92,13 @@ fn serve() -> ExitCode {
     }
     // Nobody sends: this is waiting with or without an end.
     let (_sender, receiver) = mpsc::channel::<()>();
+    let was_once = setting("PROBE_CRASH_ONCE").is_some_and(|file| std::fs::File::create_new(file).is_err());
     match milliseconds("PROBE_CRASH_AFTER_MS") {
-        Some(crash) => {
+        Some(crash) if !was_once => {
             let _ = receiver.recv_timeout(crash.saturating_sub(begin.elapsed()));
             say("probe: crashing as told");
         }
-        None => {
+        _ => {
             let _ = receiver.recv();
         }
     }
