@@ -4,6 +4,11 @@
 use std::io;
 use std::path::Path;
 
+use cc_ci_model::result::Origin;
+use cc_ci_model::tier::Tier;
+
+use crate::sandbox::Programs;
+
 /// More than any recipe's tests; a repository with more is not copied.
 const MOST_FILES: usize = 2000;
 /// Bytes of one file.
@@ -24,6 +29,18 @@ pub fn copy_aside(checkout: &Path, target: &Path) -> io::Result<()> {
     }
     let mut left = MOST_FILES;
     copy(&source, target, &mut left)
+}
+
+/// Number of programs that [`copy_aside`] would take along for a tier: none behind a link in the place of a folder.
+#[must_use]
+pub fn programs(checkout: &Path, tier: Tier) -> usize {
+    let tests = checkout.join("tests");
+    let is_folder = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    if !is_folder(&tests) || !is_folder(&tests.join(tier.word())) {
+        return 0;
+    }
+    // What cannot be read is found by the tier itself.
+    Programs::find(&tests, tier, Origin::RecipeLocal).map_or(0, |found| found.names.len())
 }
 
 fn copy(from: &Path, to: &Path, left: &mut usize) -> io::Result<()> {
@@ -64,6 +81,23 @@ mod tests {
         assert!(!target.join("install/link").exists());
         copy_aside(&folder.path().join("nothing"), &folder.path().join("none")).unwrap();
         assert!(!folder.path().join("none").exists());
+    }
+
+    #[test]
+    fn programs_are_counted_as_they_are_copied() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let custom = folder.path().join("tests/custom");
+        std::fs::create_dir_all(&custom).unwrap();
+        for (name, mode) in [("one", 0o755), ("notes", 0o644)] {
+            std::fs::write(custom.join(name), "").unwrap();
+            std::fs::set_permissions(custom.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        std::os::unix::fs::symlink("/bin/true", custom.join("link")).unwrap();
+        assert_eq!(programs(folder.path(), Tier::Custom), 1);
+        assert_eq!(programs(folder.path(), Tier::Install), 0);
+        std::os::unix::fs::symlink(&custom, folder.path().join("tests/install")).unwrap();
+        assert_eq!(programs(folder.path(), Tier::Install), 0, "a folder behind a link is not copied");
     }
 
     #[test]

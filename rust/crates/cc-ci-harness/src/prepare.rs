@@ -80,15 +80,32 @@ pub async fn prepare(
             }),
         });
     }
+    let local = local_programs(setup, &checkout, &head, Tier::Custom).await?;
     let plan = plan(&PlanFacts {
         head: &head,
         base: &base,
         asked: request.tiers.as_deref(),
         declared: &setup.recipe_toml.not_applicable.declared(),
         available: &AVAILABLE,
-        custom_checks: setup.recipe_toml.checks(Tier::Custom).count() + programs_of(setup, Tier::Custom),
+        custom_checks: setup.recipe_toml.checks(Tier::Custom).count()
+            + programs_of(setup, Tier::Custom)
+            + local,
     });
     Ok(Prepared { checkout, head, plan })
+}
+
+/// Number of test programs the commit itself brings for a tier, where this host approves of running them.
+async fn local_programs(
+    setup: &Setup,
+    checkout: &Checkout,
+    head: &CommitSha,
+    tier: Tier,
+) -> Result<usize, CheckoutError> {
+    if !setup.settings.runs_tests_of(&setup.request.recipe) {
+        return Ok(0);
+    }
+    checkout.switch(head).await?;
+    Ok(crate::local_tests::programs(checkout.folder(), tier))
 }
 
 /// Number of test programs our copy of the test data brings for a tier.

@@ -4,51 +4,39 @@ mod data_tiers;
 mod on_the_swarm;
 mod sides;
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cc_ci_model::convergence::Limits as ConvergenceLimits;
 use cc_ci_model::event::Happening;
-use cc_ci_model::head_proof::proves_head;
 use cc_ci_model::names::{CommitSha, RunDomain, RunId};
-use cc_ci_model::outcome::{Conclusion, Ending, Status, TierOutcome, Trouble, Unjudged, Verdict};
+use cc_ci_model::outcome::{Conclusion, Ending, Status, TierOutcome, Trouble, Unjudged};
 use cc_ci_model::plan::Decision;
-use cc_ci_model::result::{BaseName, Deploys, RunResult, RunState, TierReport};
+use cc_ci_model::result::{BaseName, Deploys, RunResult, TierReport};
 use cc_ci_model::settings::DeployerChoice;
 use cc_ci_model::tier::Tier;
 use cc_ci_process::cancel::{Cancellation, Cause};
+use cc_ci_process::deadline::Deadline;
 use cc_ci_process::mask::Masker;
-use cc_ci_swarm::checkout::Checkout;
 use cc_ci_swarm::inventory::survey;
 use cc_ci_swarm::lock::HeldLock;
-use cc_ci_swarm::native::{App, DeployError, Fault, NativeDeployer, Rendered};
+use cc_ci_swarm::native::{App, Rendered};
 use cc_ci_swarm::programs::Programs;
 use cc_ci_swarm::reap::{Ground, Reaped, own_leftovers};
 use cc_ci_swarm::record::StackRecord;
-use cc_ci_swarm::snapshot;
 use cc_ci_swarm::zone;
 use futures_util::FutureExt;
 
-use crate::admission::admit;
-use crate::backup_tier::Stage;
-use crate::deploying::Deploying;
-use crate::examine::Examiner;
 use crate::finish::{Removal, TEARDOWN_BOUND, World, conclude_run, remove};
 use crate::folder::RunFolder;
 use crate::guards::{self, Guards};
 use crate::host::{self, Host};
 use crate::lint_tier;
-use crate::local_tests::copy_aside;
 use crate::prepare::{PrepareError, Prepared, prepare};
 use crate::report::{Reporter, Watcher};
-use crate::sandbox::{LocalTests, local_tests};
 use crate::setup::Setup;
-use crate::side::{self, Side};
-use crate::standing;
+use crate::side::Side;
 use crate::stub;
-use crate::tier_run::{TierRun, TierStop};
 
 /// How a run ended, for the caller.
 #[derive(Debug)]
@@ -70,13 +58,13 @@ pub async fn run(
 ) -> Finished {
     let id = stub::new_id();
     let folder = RunFolder::of(&setup.paths.runs, &id);
-    let (reporter, _guards) = match begin(&setup, &id, &folder, watcher, masker, cancellation) {
+    let (reporter, guards) = match begin(&setup, &id, &folder, watcher, masker, cancellation) {
         Ok(begun) => begun,
         Err(what) => {
             return Finished::NoResult(Trouble { what, place: "run folder".to_owned(), retry: false });
         }
     };
-    let mut story = Story::new(&setup, &id, reporter.clone(), cancellation);
+    let mut story = Story::new(&setup, &id, reporter.clone(), cancellation, &guards.deadline);
     // A defect of ours ends the story, never the removal.
     let told = AssertUnwindSafe(story.tell()).catch_unwind().await;
     let ending = match told.unwrap_or_else(|_| Err(defect())) {
@@ -169,6 +157,7 @@ struct Story<'a> {
     id: &'a RunId,
     reporter: Reporter,
     cancellation: &'a Cancellation,
+    deadline: &'a Deadline,
     programs: Programs,
     planned: Vec<Tier>,
     outcomes: Vec<(Tier, TierOutcome)>,
@@ -176,7 +165,13 @@ struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    fn new(setup: &'a Setup, id: &'a RunId, reporter: Reporter, cancellation: &'a Cancellation) -> Self {
+    fn new(
+        setup: &'a Setup,
+        id: &'a RunId,
+        reporter: Reporter,
+        cancellation: &'a Cancellation,
+        deadline: &'a Deadline,
+    ) -> Self {
         let folder = reporter.folder();
         let programs = Programs::new(&folder.home(), &folder.abra(), cancellation, reporter.masker());
         Self {
@@ -184,6 +179,7 @@ impl<'a> Story<'a> {
             id,
             reporter,
             cancellation,
+            deadline,
             programs,
             planned: Vec::new(),
             outcomes: Vec::new(),
@@ -314,12 +310,15 @@ impl<'a> Story<'a> {
         let paths = &self.setup.paths;
         let limit: Duration = self.setup.settings.limits.lock_wait.into();
         let reporter = self.reporter.clone();
+        // A wait for somebody else's run is none of this run's time; it has a bound of its own.
+        let standing = self.deadline.stand();
         let lock =
             HeldLock::acquire(&paths.locks, domain, self.id, limit, self.cancellation, |news| match news {
                 cc_ci_swarm::lock::LockNews::Waiting(_) => reporter.note(format!("{domain}: {news}")),
                 cc_ci_swarm::lock::LockNews::Acquired => reporter.log(&format!("{domain}: {news}")),
             });
         let lock = lock.await.map_err(|error| trouble("lock", error, true))?;
+        drop(standing);
         self.reporter.progress("looking for leftovers of an earlier run");
         let zone = &self.setup.settings.zone;
         let ground = Ground { docker: &host.docker, zone, state: &paths.state, runs: &paths.runs };
@@ -397,16 +396,4 @@ impl<'a> Story<'a> {
 /// The report of a tier in which nothing was done.
 fn untouched(name: Tier, status: Status, reason: String) -> TierReport {
     TierReport { name, status, reason, seconds: 0.0, checks: Vec::new() }
-}
-
-/// Whether a run that ended so is good for its caller.
-#[must_use]
-pub fn is_good(conclusion: &Conclusion) -> bool {
-    *conclusion == Conclusion::Recipe(Verdict::Pass)
-}
-
-/// State of a result that a reader may rely on.
-#[must_use]
-pub fn is_settled(result: &RunResult) -> bool {
-    result.run.state != RunState::Running
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::HumanDuration;
 use crate::names::{Recipe, Zone};
-use crate::recipe_toml::Timeouts;
+use crate::recipe_toml::{App, Timeouts};
 use crate::settings_file::{self, SettingsError};
 use crate::size::ByteSize;
 
@@ -155,6 +155,24 @@ impl Limits {
             http: own.http.unwrap_or(self.http).min(self.run),
         }
     }
+
+    /// What a recipe's own limits come to on this host, in sentences for the result; nothing for a recipe that has none.
+    #[must_use]
+    pub fn in_words(&self, own: &App) -> Vec<String> {
+        let times = [("deploy", own.timeouts.deploy, self.deploy), ("http", own.timeouts.http, self.http)];
+        let times = times.into_iter().filter_map(|(what, asked, host)| {
+            let asked = asked?;
+            Some(if asked > self.run {
+                format!("time limit {what}: {}, as the whole run has; recipe.toml asks for {asked}", self.run)
+            } else {
+                format!("time limit {what}: {asked} by recipe.toml, in place of this host's {host}")
+            })
+        });
+        let memory = own.memory.map(|memory| {
+            format!("memory: {memory} by recipe.toml (twice for start-first) had to be free, beside this host's floor of {}", self.memory_floor)
+        });
+        times.chain(memory).collect()
+    }
 }
 
 /// `[proxy]`: where the proxy listens and whom its certificate is trusted by.
@@ -251,6 +269,22 @@ mod tests {
             limits_of("app.timeouts.deploy = \"9h\"").deploy,
             HumanDuration::seconds(1800),
             "the run's own end"
+        );
+    }
+
+    #[test]
+    fn a_recipes_own_limits_are_told_as_they_hold_here() {
+        let limits = Limits::default();
+        let app =
+            |text: &str| RecipeToml::parse("recipe.toml", &format!("schema = 1\n[app]\n{text}")).unwrap().app;
+        assert_eq!(limits.in_words(&app("")), Vec::<String>::new());
+        assert_eq!(
+            limits.in_words(&app("timeouts = { deploy = \"20m\", http = \"9h\" }\nmemory = \"512MiB\"")),
+            [
+                "time limit deploy: 20m by recipe.toml, in place of this host's 10m",
+                "time limit http: 1h, as the whole run has; recipe.toml asks for 9h",
+                "memory: 512MiB by recipe.toml (twice for start-first) had to be free, beside this host's floor of 256MiB",
+            ]
         );
     }
 }

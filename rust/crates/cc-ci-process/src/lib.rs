@@ -3,6 +3,7 @@
 pub mod atomic;
 pub mod cancel;
 pub mod child;
+pub mod deadline;
 pub mod environment;
 pub mod exit;
 pub mod leftovers;

@@ -133,6 +133,27 @@ fn hung_run_hits_the_deadline_tears_down_and_exits_142() {
 }
 
 #[test]
+fn waiting_for_another_run_uses_up_none_of_the_own_time() {
+    let engine = engine_or_skip!();
+    let host = RunHost::new(CC_CI, &engine);
+    let arguments = sound(&host, &engine);
+    let mut first = host.start(&arguments);
+    first.wait_for_event("\"tier_started\",\"tier\":\"install\"");
+    // The lock stays where it is, held, while its holder stands still.
+    first.signal(Signal::SIGSTOP);
+    host.write_settings("[limits]\nrun = \"10s\"\nlock_wait = \"12s\"\n");
+    let second = host.run(&arguments);
+    first.signal(Signal::SIGCONT);
+    // The wait's own bound is longer than the whole run's, and it is the one that ends it.
+    assert_eq!(second.code, 2, "{second}");
+    let trouble = second.result().trouble.unwrap();
+    assert_eq!(trouble.place, "lock", "{second}");
+    assert!(trouble.what.contains("not so after 12s"), "{second}");
+    assert_eq!(first.wait().code, 0);
+    leaves_nothing(&engine, &host);
+}
+
+#[test]
 fn run_bound_to_its_parent_ends_when_the_parent_dies() {
     let engine = engine_or_skip!();
     // The shell waits in the foreground, as Drone's step does, and is killed so that it cannot pass anything on.

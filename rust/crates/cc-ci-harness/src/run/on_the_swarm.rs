@@ -1,9 +1,28 @@
 //! The chapters on the swarm: install, upgrade in place, and what stands on them.
 
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use cc_ci_model::convergence::Limits as ConvergenceLimits;
+use cc_ci_model::head_proof::proves_head;
+use cc_ci_model::names::CommitSha;
+use cc_ci_model::outcome::{Ending, TierOutcome};
+use cc_ci_model::tier::Tier;
+use cc_ci_swarm::lock::HeldLock;
+use cc_ci_swarm::native::{App, NativeDeployer, Rendered};
+use cc_ci_swarm::snapshot;
 use cc_ci_swarm::teardown::teardown;
 
-use super::*;
-use crate::examine::Data;
+use super::{Hands, Stop, Story, trouble};
+use crate::admission::admit;
+use crate::backup_tier::Stage;
+use crate::deploying::Deploying;
+use crate::examine::{Data, Examiner};
+use crate::finish::TEARDOWN_BOUND;
+use crate::prepare::Prepared;
+use crate::side::{self, Side};
+use crate::standing;
+use crate::tier_run::{TierRun, TierStop};
 
 impl Story<'_> {
     pub(super) async fn on_the_swarm(
@@ -15,7 +34,10 @@ impl Story<'_> {
         mut rendered: Rendered,
         hands: &Hands,
     ) -> Result<(), Stop> {
+        let standing = self.deadline.stand();
         admit(self.setup, &hands.host, &rendered.compose, self.cancellation, &self.reporter).await?;
+        drop(standing);
+        self.say_limits(&self.setup.settings.limits.in_words(&self.setup.recipe_toml.app));
         let docker = &hands.host.docker;
         let deployer = NativeDeployer::new(
             self.programs.clone(),

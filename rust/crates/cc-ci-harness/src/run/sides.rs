@@ -1,6 +1,19 @@
 //! The chapter of the two sides: base and head are read and judged before anything is deployed.
 
-use super::*;
+use std::time::Instant;
+
+use cc_ci_model::names::{CommitSha, RunDomain};
+use cc_ci_model::outcome::{Ending, Status, TierOutcome, Unjudged};
+use cc_ci_model::tier::Tier;
+use cc_ci_swarm::checkout::Checkout;
+use cc_ci_swarm::native::{App, DeployError, Fault, Rendered};
+
+use super::{Stop, Story, trouble};
+use crate::local_tests::copy_aside;
+use crate::prepare::Prepared;
+use crate::sandbox::{LocalTests, local_tests};
+use crate::side::{self, Side};
+use crate::tier_run::TierRun;
 
 impl Story<'_> {
     pub(super) async fn app(

@@ -36,7 +36,6 @@ pub(super) fn run(args: RunArgs, masker: &Masker) -> Result<ExitStatus> {
     if args.bound_to_parent {
         bond.bind(&cancellation)?;
     }
-    let _deadline = cancellation.with_deadline(setup.settings.limits.run.into())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
