@@ -155,7 +155,8 @@ impl<'a> Examiner<'a> {
             cancellation: self.cancellation.clone(),
             masker: self.reporter.masker().clone(),
         };
-        let container = running.get(&format!("{}_{web}", app.stack)).and_then(|containers| containers.first());
+        let container =
+            running.get(&format!("{}_{web}", app.stack)).and_then(|containers| containers.first());
         let Some(container) = container.cloned() else {
             return Err(tier.failed(
                 "the app has a task to ask",
@@ -335,12 +336,7 @@ impl<'a> Examiner<'a> {
     ///
     /// # Errors
     /// The tier fails where that cannot be done.
-    pub async fn mark(
-        &mut self,
-        tier: &mut TierRun,
-        app: &App,
-        rendered: &Rendered,
-    ) -> Result<(), TierStop> {
+    pub async fn mark(&mut self, tier: &mut TierRun, app: &App, rendered: &Rendered) -> Result<(), TierStop> {
         let name = tier.tier();
         let evidence = self.evidence(name);
         let volumes = whole_volumes(&rendered.compose, &app.stack);

@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod blame;
+mod ending;
 mod failure;
 mod host_fault;
 #[cfg(test)]
 mod tests;
 
+use ending::{ONE_SHOT, count, ended_well, gave_up, is_one_shot, job_waits_for};
 pub use failure::Failure;
 pub use host_fault::{HostFault, host_fault, placement_fault};
 
@@ -138,8 +140,8 @@ pub enum Mode {
     Replicated(u64),
     /// One per node that can take it.
     Global,
-    /// Runs to an end by itself; not waited for.
-    Job,
+    /// Runs to an end by itself: so many tasks have to end with status 0; `None` for one per node that can take it.
+    Job(Option<u64>),
 }
 
 /// When swarm starts another task for one that ended.
@@ -169,7 +171,7 @@ pub struct TaskFacts {
     pub id: String,
     /// Which of the replicas it is; 0 in global mode.
     pub slot: u64,
-    /// Whether its own spec is the service's present task template.
+    /// Whether its own spec is the service's present task template, and of a job its present execution.
     pub is_current: bool,
     /// Whether its own spec is the task template from before the deploy.
     pub is_former: bool,
@@ -425,12 +427,8 @@ fn restarts(blame: &Blame<'_>, limits: &Limits, others_start: bool, cause: &str)
     {
         return Some(failure);
     }
-    let last = failures(service).map(|task| task.in_state).min()?;
-    let is_silent =
-        last > SILENCE && !service.tasks.iter().any(|task| task.is_wanted && !task.state.is_over());
-    let wants_tasks = !matches!(service.mode, Mode::Replicated(0) | Mode::Job);
-    let gave_up = || Failure::GaveUp { service: service.name.clone(), last_error: cause.to_owned() };
-    (is_silent && wants_tasks).then(|| blame.of_the_latest().unwrap_or_else(gave_up))
+    let gave_up = gave_up(service)?;
+    Some(blame.of_the_latest().unwrap_or(gave_up))
 }
 
 /// What the service says of itself and what was sent, where they differ.
@@ -479,6 +477,9 @@ fn waits_for(service: &ServiceFacts, elapsed: Duration, limits: &Limits) -> Opti
     if elapsed < limits.stability && up == 0 && service.change == Change::Tasks {
         return Some(format!("{name}: no sign of an update yet"));
     }
+    if running(service).any(|task| is_one_shot(service, task) && task.in_state < ONE_SHOT) {
+        return Some(format!("{name}: it is started once, waiting {} s for its end", ONE_SHOT.as_secs()));
+    }
     (!matures_in_of(service, limits).is_zero())
         .then(|| format!("{name}: {up} of {up} running, watching for {} s", limits.stability.as_secs_f32()))
 }
@@ -510,13 +511,15 @@ fn stands(service: &ServiceFacts, elapsed: Duration) -> Standing {
     let running: Vec<&TaskFacts> = running(service).collect();
     let up = running.len() + ended_well(service);
     let wanted = match service.mode {
-        Mode::Replicated(replicas) => usize::try_from(replicas).unwrap_or(usize::MAX),
+        Mode::Replicated(replicas) => count(replicas),
         // A global service without any task has no node that may take it.
         Mode::Global if elapsed > SPEC_VISIBLE => {
             service.tasks.iter().filter(|task| task.is_wanted && !task.state.is_over()).count()
         }
         Mode::Global => service.tasks.iter().filter(|task| task.is_wanted).count().max(1),
-        Mode::Job => return Standing::Uncounted,
+        Mode::Job(completions) => {
+            return job_waits_for(service, completions, elapsed).map_or(Standing::Uncounted, Standing::No);
+        }
     };
     if up != wanted {
         return Standing::No(
@@ -552,8 +555,10 @@ pub fn matures_in(facts: &Facts, limits: &Limits) -> Duration {
 }
 
 fn matures_in_of(service: &ServiceFacts, limits: &Limits) -> Duration {
-    let watched = running(service).chain(failures(service));
-    watched.map(|task| limits.stability.saturating_sub(task.in_state)).max().unwrap_or_default()
+    let window = |task: &TaskFacts| if is_one_shot(service, task) { ONE_SHOT } else { limits.stability };
+    let watched = running(service).map(|task| window(task).saturating_sub(task.in_state));
+    let failed = failures(service).map(|task| limits.stability.saturating_sub(task.in_state));
+    watched.chain(failed).max().unwrap_or_default()
 }
 
 fn told_state(task: &TaskFacts) -> String {
@@ -567,23 +572,4 @@ fn told_state(task: &TaskFacts) -> String {
 /// Whether a task runs or may come to run; one that is told to shut down lives until its container is gone.
 fn is_live(task: &TaskFacts) -> bool {
     !task.state.is_over() && (task.is_wanted || task.state >= TaskState::Preparing)
-}
-
-/// Replicas that ended with status 0 and are not to be started again, as one-shot helpers of recipes do.
-fn ended_well(service: &ServiceFacts) -> usize {
-    if service.restart == RestartCondition::Any {
-        return 0;
-    }
-    let mut slots: Vec<u64> = service
-        .tasks
-        .iter()
-        .filter(|task| task.is_current && task.state == TaskState::Complete)
-        .map(|task| task.slot)
-        .filter(|slot| {
-            !service.tasks.iter().any(|task| task.slot == *slot && task.is_wanted && !task.state.is_over())
-        })
-        .collect();
-    slots.sort_unstable();
-    slots.dedup();
-    slots.len()
 }

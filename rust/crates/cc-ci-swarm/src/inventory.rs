@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bollard::models::{Config, ContainerSummary, Network, Secret, Service, Task, Volume};
+use bollard::models::{Config, ContainerSummary, Network, Secret, Service, Task, TaskState, Volume};
 use bollard::query_parameters::{
     ListConfigsOptions, ListContainersOptions, ListNetworksOptions, ListSecretsOptions, ListServicesOptions,
     ListTasksOptions, ListVolumesOptions,
@@ -16,7 +16,8 @@ use crate::docker::{Attempt, Docker, DockerError};
 /// Lists every service, task, container (stopped ones too), network, volume, secret and config.
 ///
 /// Nothing is filtered by the engine: a network that never got a subnet has an empty driver, external secrets and
-/// anonymous volumes have no label. An anonymous volume belongs to the stack of the container that mounts it.
+/// anonymous volumes have no label. An anonymous volume belongs to the stack of the container that mounts it. Left out is
+/// only the history of jobs that are gone ([`is_history`]).
 ///
 /// # Errors
 /// The engine cannot be reached or is no swarm manager: then nothing is known, and nothing is said to be gone.
@@ -38,7 +39,9 @@ pub async fn survey(docker: &Docker) -> Result<Inventory, DockerError> {
     let mounted_by = stacks_of_anonymous_volumes(&containers);
 
     let mut objects = Vec::new();
-    objects.extend(tasks.attempt(listing("tasks"))?.iter().map(|task| of_task(task, &services)));
+    let tasks = tasks.attempt(listing("tasks"))?;
+    let tasks = tasks.iter().filter(|task| !is_history(task, &services));
+    objects.extend(tasks.map(|task| of_task(task, &services)));
     objects.extend(services.iter().map(of_service));
     objects.extend(containers.iter().map(of_container));
     objects.extend(networks.attempt(listing("networks"))?.iter().map(of_network));
@@ -47,6 +50,26 @@ pub async fn survey(docker: &Docker) -> Result<Inventory, DockerError> {
     objects.extend(secrets.attempt(listing("secrets"))?.iter().map(of_secret));
     objects.extend(configs.attempt(listing("configs"))?.iter().map(of_config));
     Ok(Inventory::new(objects))
+}
+
+/// Whether a task is nothing but a line in the engine's list: an ended task of a job whose service is removed.
+///
+/// Of other services swarm takes such lines away within seconds. Of jobs it keeps them for good (seen with engine 20.10: state
+/// and desired state `complete` or `failed`, no container, no address), and the API has no call that removes a task.
+fn is_history(task: &Task, services: &[Service]) -> bool {
+    let state = task.status.as_ref().and_then(|status| status.state);
+    let is_over = matches!(
+        state,
+        Some(
+            TaskState::COMPLETE
+                | TaskState::SHUTDOWN
+                | TaskState::FAILED
+                | TaskState::REJECTED
+                | TaskState::REMOVE
+                | TaskState::ORPHANED
+        )
+    );
+    task.job_iteration.is_some() && is_over && services.iter().all(|service| service.id != task.service_id)
 }
 
 type Labels = Option<HashMap<String, String>>;

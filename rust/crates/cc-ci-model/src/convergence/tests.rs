@@ -502,3 +502,84 @@ fn backup_waits_for_one_running_task_per_service() {
     reason(at(9.0, stands(vec![task("t2", Starting, 9.0)])));
     assert_eq!(at(9.0, stands(vec![task("t2", Running, 9.0)])), Judgement::Converged);
 }
+
+fn job(completions: Option<u64>, tasks: Vec<TaskFacts>) -> Vec<ServiceFacts> {
+    let mode = Mode::Job(completions);
+    vec![ServiceFacts { mode, ..service(Change::First, tasks) }]
+}
+
+#[test]
+fn a_job_has_settled_when_it_ended_well_and_not_while_it_runs() {
+    assert_eq!(reason(at(0.1, job(Some(1), vec![]))), "app: 0 of 1 completed");
+    let running = job(Some(1), vec![task("t1", Running, 50.0)]);
+    assert_eq!(reason(at(50.0, running)), "app: 0 of 1 completed, one is running");
+    assert_eq!(at(1.0, job(Some(1), vec![task("t1", Complete, 0.1)])), Judgement::Converged);
+    let second = TaskFacts { slot: 2, ..task("t2", Running, 1.0) };
+    let half = job(Some(2), vec![task("t1", Complete, 1.0), second.clone()]);
+    assert_eq!(reason(at(1.0, half)), "app: 1 of 2 completed, one is running");
+    let both = job(Some(2), vec![task("t1", Complete, 1.0), TaskFacts { state: Complete, ..second }]);
+    assert_eq!(at(1.0, both), Judgement::Converged);
+    assert_eq!(at(1.0, job(Some(0), vec![])), Judgement::Converged);
+}
+
+#[test]
+fn a_global_job_ends_well_on_each_node_that_takes_it() {
+    reason(at(0.1, job(None, vec![])));
+    reason(at(9.0, job(None, vec![task("t1", Starting, 1.0)])));
+    assert_eq!(at(1.0, job(None, vec![task("t1", Complete, 1.0)])), Judgement::Converged);
+    assert_eq!(at(9.0, job(None, vec![])), Judgement::Converged);
+}
+
+#[test]
+fn an_execution_of_a_job_from_before_the_deploy_proves_nothing() {
+    let earlier = TaskFacts { is_current: false, is_known_before: true, ..task("t1", Complete, 30.0) };
+    assert_eq!(reason(at(1.0, job(Some(1), vec![earlier]))), "app: 0 of 1 completed");
+}
+
+#[test]
+fn a_job_that_fails_is_told_with_its_error() {
+    let once = |seconds| {
+        let tasks = vec![failed("t1", "task: non-zero exit (3)", seconds)];
+        let mut job = job(Some(1), tasks);
+        job[0].restart = RestartCondition::None;
+        job
+    };
+    reason(at(1.0, once(1.0)));
+    let told = failure(at(5.0, once(4.0)));
+    assert!(matches!(&told, Failure::GaveUp { last_error, .. } if last_error.contains("(3)")), "{told}");
+    let again: Vec<TaskFacts> = (0..3).map(|n| failed(&n.to_string(), "non-zero exit (3)", 1.0)).collect();
+    assert!(matches!(failure(at(9.0, job(Some(1), again))), Failure::RestartLoop { .. }));
+}
+
+#[test]
+fn what_failed_first_and_ended_well_then_has_not_given_up() {
+    let tasks = vec![failed("t1", "no database yet", 20.0), task("t2", Complete, 15.0)];
+    assert_eq!(at(30.0, job(Some(1), tasks.clone())), Judgement::Converged);
+    let mut helper = service(Change::First, tasks);
+    helper.restart = RestartCondition::OnFailure;
+    assert_eq!(at(30.0, vec![helper]), Judgement::Converged);
+}
+
+#[test]
+fn a_one_shot_helper_is_waited_for_and_a_server_that_is_started_once_is_not_for_ever() {
+    let mut once = service(Change::First, vec![task("t1", Running, 29.0)]);
+    once.restart = RestartCondition::None;
+    assert_eq!(reason(at(29.0, vec![once.clone()])), "app: it is started once, waiting 30 s for its end");
+    once.tasks = vec![task("t1", Complete, 0.1)];
+    assert_eq!(at(29.0, vec![once.clone()]), Judgement::Converged);
+    once.tasks = vec![task("t1", Running, 30.0)];
+    assert_eq!(at(30.0, vec![once.clone()]), Judgement::Converged);
+    once.tasks = vec![TaskFacts { is_healthy: Some(true), ..task("t1", Running, 8.0) }];
+    assert_eq!(at(9.0, vec![once]), Judgement::Converged);
+}
+
+#[test]
+fn what_gave_up_before_the_watch_began_is_told_too() {
+    let known = TaskFacts { is_known_before: true, ..failed("t1", "non-zero exit (1)", 4.0) };
+    let mut once = service(Change::Nothing, vec![known.clone()]);
+    once.restart = RestartCondition::None;
+    assert!(matches!(failure(at(4.0, vec![once])), Failure::GaveUp { .. }));
+    // One that is started again is not judged by what failed before the watch.
+    let running = service(Change::Nothing, vec![known, task("t2", Running, 9.0)]);
+    assert_eq!(at(9.0, vec![running]), Judgement::Converged);
+}

@@ -157,9 +157,10 @@ impl<'a> Observer<'a> {
         let current = template_of(&template);
         let change = self.change(&name, service, &current, events);
         let image = template.container_spec.clone().and_then(|container| container.image).unwrap_or_default();
+        let iteration = iteration_of(service);
         self.images.insert(name.clone(), image.clone());
         for task in tasks.iter().filter(|task| task.service_id == service.id) {
-            let seen = self.seen(task, &name, &current, containers, events);
+            let seen = self.seen(task, &name, (&current, iteration), containers, events);
             self.tasks.entry(name.clone()).or_default().insert(seen.facts.id.clone(), seen);
         }
         let listed: BTreeSet<&str> = tasks.iter().filter_map(|task| task.id.as_deref()).collect();
@@ -203,25 +204,27 @@ impl<'a> Observer<'a> {
         &mut self,
         task: &Task,
         service: &str,
-        current: &str,
+        (current, iteration): (&str, Option<u64>),
         containers: &[ContainerSummary],
         events: &Events,
     ) -> Seen {
         let id = task.id.clone().unwrap_or_default();
         let own = template_of(&task.spec.clone().unwrap_or_default());
+        // Each update of a job runs it anew; what an earlier execution came to says nothing about this one.
+        let is_present_execution = iteration.is_none() || execution_of(task) == iteration;
         let status = task.status.clone().unwrap_or_default();
         let container = status.container_status.clone().unwrap_or_default();
         let container_id = container.container_id.filter(|id| !id.is_empty());
         let of_task = containers.iter().find(|container| container.id == container_id);
         let facts = TaskFacts {
             slot: task.slot.and_then(|slot| u64::try_from(slot).ok()).unwrap_or_default(),
-            is_current: own == current,
+            is_current: own == current && is_present_execution,
             is_former: self.former.get(service).is_some_and(|former| former.template == own),
             is_known_before: self.known_tasks.contains(&id),
             state: state_of(status.state),
             is_wanted: matches!(
                 task.desired_state,
-                Some(SwarmState::RUNNING | SwarmState::READY | SwarmState::ACCEPTED)
+                Some(SwarmState::RUNNING | SwarmState::READY | SwarmState::ACCEPTED | SwarmState::COMPLETE)
             ),
             error: status.err.unwrap_or_default(),
             exit_code: container.exit_code,
@@ -329,8 +332,12 @@ fn host_ports(endpoint: Option<&EndpointSpec>) -> Vec<u16> {
 
 fn mode_of(spec: &ServiceSpec) -> Mode {
     let Some(mode) = &spec.mode else { return Mode::Replicated(1) };
-    if mode.replicated_job.is_some() || mode.global_job.is_some() {
-        return Mode::Job;
+    if let Some(job) = &mode.replicated_job {
+        let completions = job.total_completions.or(job.max_concurrent);
+        return Mode::Job(Some(completions.and_then(|count| u64::try_from(count).ok()).unwrap_or(1)));
+    }
+    if mode.global_job.is_some() {
+        return Mode::Job(None);
     }
     match &mode.replicated {
         Some(replicated) => {
@@ -338,6 +345,15 @@ fn mode_of(spec: &ServiceSpec) -> Mode {
         }
         None => Mode::Global,
     }
+}
+
+/// Which execution of a job is the present one; `None` for what is no job.
+fn iteration_of(service: &Service) -> Option<u64> {
+    service.job_status.as_ref()?.job_iteration.as_ref()?.index
+}
+
+fn execution_of(task: &Task) -> Option<u64> {
+    task.job_iteration.as_ref()?.index
 }
 
 fn restart_of(spec: &ServiceSpec) -> RestartCondition {
