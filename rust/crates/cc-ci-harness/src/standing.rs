@@ -12,11 +12,17 @@ use cc_ci_swarm::inventory::survey;
 use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, Rendered};
 use cc_ci_swarm::snapshot;
+use cc_ci_swarm::volume_removals::VolumeRemovals;
 
 use crate::tier_run::{TierRun, TierStop};
 
-/// Ids of what an upgrade has to keep, by kind and name.
-pub type Lasting = BTreeMap<(Kind, String), String>;
+/// What an upgrade has to keep: ids by kind and name, and an ear for volumes that go meanwhile.
+pub struct Lasting {
+    ids: Ids,
+    removals: VolumeRemovals,
+}
+
+type Ids = BTreeMap<(Kind, String), String>;
 
 pub(crate) fn ours(error: &DockerError) -> TierStop {
     TierStop::Trouble(Trouble { what: error.to_string(), place: "engine".to_owned(), retry: true })
@@ -27,12 +33,17 @@ pub(crate) fn ours(error: &DockerError) -> TierStop {
 /// # Errors
 /// Trouble: the engine cannot be asked.
 pub async fn lasting(docker: &Docker, app: &App) -> Result<Lasting, TierStop> {
+    let removals = VolumeRemovals::watch(docker, &app.stack);
+    Ok(Lasting { ids: ids(docker, app).await?, removals })
+}
+
+async fn ids(docker: &Docker, app: &App) -> Result<Ids, TierStop> {
     let inventory = survey(docker).await.map_err(|error| ours(&error))?;
     let own = inventory.of_stack(&app.stack);
     let kept = own.objects().iter().filter(|object| {
         matches!(object.kind, Kind::Secret) || (object.kind == Kind::Volume && !object.is_anonymous_volume())
     });
-    // The id of a volume is its name; its fingerprint holds the moment it was made.
+    // The id of a volume is its name: two of one name are told apart by the removal between them.
     let identity = |object: &Object| format!("{} {}", object.id, object.fingerprint);
     Ok(kept.map(|object| ((object.kind, object.name.clone()), identity(object))).collect())
 }
@@ -43,19 +54,28 @@ pub async fn lasting(docker: &Docker, app: &App) -> Result<Lasting, TierStop> {
 /// The tier fails where one was replaced or is gone.
 pub async fn kept(docker: &Docker, tier: &mut TierRun, app: &App, before: &Lasting) -> Result<(), TierStop> {
     let since = Instant::now();
-    let after = lasting(docker, app).await?;
+    let after = ids(docker, app).await?;
+    let removed = before.removals.so_far();
     let lost: Vec<String> = before
+        .ids
         .iter()
-        .filter(|(key, id)| after.get(*key) != Some(id))
+        .filter(|((kind, name), id)| {
+            let is_new = *kind == Kind::Volume && removed.contains(name);
+            is_new || after.get(&(*kind, name.clone())) != Some(id)
+        })
         .map(|((kind, name), _)| format!("{} {name}", kind.word()))
         .collect();
-    if lost.is_empty() {
-        tier.passed("volumes and secrets are kept", since, format!("{} objects", before.len()));
-        Ok(())
-    } else {
+    if !lost.is_empty() {
         let message = format!("the upgrade replaced or removed {}", lost.join(", "));
-        Err(tier.failed("volumes and secrets are kept", since, message))
+        return Err(tier.failed("volumes and secrets are kept", since, message));
     }
+    let remark = match before.removals.is_engine_lost() {
+        true => "; the engine was lost meanwhile, so only their presence is known",
+        false => "",
+    };
+    let message = format!("{} objects{remark}", before.ids.len());
+    tier.passed("volumes and secrets are kept", since, message);
+    Ok(())
 }
 
 /// Every service runs the image that head's compose names.

@@ -142,7 +142,8 @@ fn of_network(network: &Network) -> Object {
 }
 
 fn of_volume(volume: &Volume, mounted_by: &BTreeMap<String, String>) -> Object {
-    let made_of = json!([volume.driver, volume.mountpoint, volume.created_at, volume.labels, volume.options]);
+    // Not when it was made: for the engine that is the last change in its top folder, which any app makes.
+    let made_of = json!([volume.driver, volume.mountpoint, volume.labels, volume.options]);
     let labels = Some(volume.labels.clone());
     let mut found = object(Kind::Volume, &Some(volume.name.clone()), &volume.name, &labels, &made_of);
     if found.is_anonymous_volume() && found.stack.is_none() {

@@ -23,5 +23,6 @@ mod spec;
 pub mod spec_gate;
 pub mod stateful;
 pub mod teardown;
+pub mod volume_removals;
 pub mod witness;
 pub mod zone;
