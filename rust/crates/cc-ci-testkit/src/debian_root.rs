@@ -79,6 +79,9 @@ pub fn write(root: &Path, name: &str, text: &str) -> Result<(), RootError> {
     parent.and_then(|()| std::fs::write(&path, text)).map_err(|cause| RootError::File { path, cause })
 }
 
+/// The environment in which programs of packages find each other.
+pub const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// What the image of a real nginx consists of.
 pub const NGINX: &[&str] =
     &["nginx", "nginx-common", "libc6", "libcrypt1", "libpcre2-8-0", "libssl3", "zlib1g", "busybox-static"];

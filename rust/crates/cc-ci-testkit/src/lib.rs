@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod debian_root;
 pub mod engine;
 pub mod go_program;
+pub mod guestbook_images;
 pub mod image;
 pub mod inventory;
 pub mod onlooker;

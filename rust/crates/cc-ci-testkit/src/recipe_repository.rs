@@ -116,6 +116,14 @@ impl RecipeRepository {
         self.git(&["tag", "--annotate", version, "--message", version]).map(|_| ())
     }
 
+    /// A lightweight tag on the newest commit, as `git tag` makes it when nobody asks for more.
+    ///
+    /// # Errors
+    /// Git fails, as when the tag is there.
+    pub fn lightweight_release(&self, version: &str) -> Result<(), RepositoryError> {
+        self.git(&["tag", version]).map(|_| ())
+    }
+
     /// A commit with these files on top of the newest, reachable as a forge shows a pull request
     /// (`refs/pull/<number>/head`); the branch `main` stays where it is. Returns the commit's id.
     ///
@@ -222,6 +230,21 @@ mod tests {
         {
             let is_same = show(base, "site.conf.tmpl") == show(next, "site.conf.tmpl");
             assert_eq!(is_same, show(base, "abra.sh") == show(next, "abra.sh"), "{base} to {next}");
+        }
+    }
+
+    #[test]
+    fn every_bundled_recipe_has_releases_and_test_data_that_can_be_read() {
+        for source in listed(Path::new(BUNDLED)).unwrap() {
+            let name = source.file_name().unwrap().to_string_lossy().into_owned();
+            let folder = tempfile::tempdir().unwrap();
+            let (repository, _) =
+                RecipeRepository::bundled(&name, &folder.path().join(&name), "127.0.0.1:5000").unwrap();
+            let kinds = repository.git(&["for-each-ref", "--format=%(objecttype)", "refs/tags"]).unwrap();
+            assert_eq!(kinds, "tag\ntag\ntag\n", "{name} has three annotated tags");
+            let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../recipes").join(&name);
+            let text = std::fs::read_to_string(data.join("recipe.toml")).unwrap();
+            cc_ci_model::recipe_toml::RecipeToml::parse("recipe.toml", &text).unwrap();
         }
     }
 

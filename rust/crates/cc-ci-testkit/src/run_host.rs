@@ -122,6 +122,21 @@ impl RunHost {
         self.arguments_for(canary.name, &repository, &head)
     }
 
+    /// Puts a bundled recipe and the test data that `recipes` (the folder of the repository) has about it here; returns
+    /// the arguments of a run of its pull request.
+    ///
+    /// # Panics
+    /// They cannot be made.
+    pub fn prepare_bundled(&self, recipe: &str, registry: &str) -> Vec<String> {
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../recipes").join(recipe);
+        let copy = crate::program::Program::new("cp").arg("-r").arg(&data).arg(self.path("recipes"));
+        copy.run().expect("the test data of a bundled recipe");
+        let folder = self.path("repositories").join(recipe);
+        let made = RecipeRepository::bundled(recipe, &folder, registry);
+        let (repository, head) = made.expect("the repository of a bundled recipe");
+        self.arguments_for(recipe, &repository, &head)
+    }
+
     /// The arguments of a run of pull request 1.
     pub fn arguments_for(&self, recipe: &str, repository: &RecipeRepository, head: &str) -> Vec<String> {
         let source = repository.path().to_string_lossy().into_owned();

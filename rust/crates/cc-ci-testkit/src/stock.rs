@@ -12,7 +12,7 @@ use crate::program::ProgramError;
 use crate::progress::say;
 use crate::registry::RegistryError;
 use crate::rust_program::{self, RustError};
-use crate::{cache, debian_root};
+use crate::{cache, debian_root, guestbook_images};
 
 /// Why the images could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum StockError {
     /// A Go program could not be built.
     #[error(transparent)]
     Go(#[from] GoError),
-    /// The files of nginx could not be had.
+    /// The files of an image could not be had.
     #[error(transparent)]
     Root(#[from] debian_root::RootError),
     /// An image could not be made or pushed.
@@ -82,7 +82,7 @@ pub const TRAEFIK_IMAGE: &str = "cc-ci-traefik:3.6.12";
 pub const HELPER_IMAGE: &str = "cc-ci-helper:local";
 
 /// Raised when the way images are put together changes, so that kept ones are made anew.
-const MAKING: &str = "1";
+const MAKING: &str = "2";
 
 /// Data of an engine that holds the images, for [`EngineOptions::data_from`], and the list of them.
 ///
@@ -94,13 +94,14 @@ pub fn kept(proxy: Proxy) -> Result<(PathBuf, StockImages), StockError> {
         Proxy::Without => None,
         Proxy::Traefik => Some(go_program::TRAEFIK.binary()?),
     };
-    let mut parts = vec![MAKING.to_owned(), debian_root::recipe_of_nginx(), probe.display().to_string()];
+    let mut parts = vec![MAKING.to_owned(), probe.display().to_string()];
+    parts.extend(LAYERS.map(|layer| (layer.recipe)()));
     parts.extend(traefik.iter().map(|path| path.display().to_string()));
     let folder = cache::entry(&cache::key("stock", parts), |folder| {
-        say("making the test images, once: takes half a minute");
+        say("making the test images, once: takes a minute");
         let mut engine = PrivateEngine::start(&EngineOptions::default())?;
         engine.start_registry()?;
-        let images = make(&engine, crate::registry::REGISTRY, &probe)?;
+        let images = make(&engine, crate::registry::REGISTRY, &probe, &LAYERS)?;
         if let Some(traefik) = traefik {
             make_traefik(&engine, &traefik)?;
         }
@@ -121,24 +122,72 @@ fn broken(path: &Path, what: &dyn std::fmt::Display) -> StockError {
     StockError::List { path: path.to_owned(), what: what.to_string() }
 }
 
-/// Makes the images of nginx and the probe in all their releases and pushes them to `registry`.
+/// A real program whose files come from the distribution's packages.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// Its name in the registry.
+    name: &'static str,
+    /// What decides about its files.
+    recipe: fn() -> String,
+    /// Fills a folder with them.
+    fill: fn(&Path) -> Result<(), debian_root::RootError>,
+    start: Start<'static>,
+    /// A variable that tells the program its own release.
+    release_variable: Option<&'static str>,
+}
+
+/// The web server of the recipe custom-html.
+pub const NGINX: Layer = Layer {
+    name: "nginx",
+    recipe: debian_root::recipe_of_nginx,
+    fill: debian_root::nginx,
+    start: Start {
+        entrypoint: &[],
+        command: &["nginx", "-g", "daemon off;"],
+        environment: &[debian_root::PATH],
+        port: Some("80/tcp"),
+        labels: &[],
+    },
+    release_variable: None,
+};
+
+/// The database of the recipe guestbook.
+pub const MARIADB: Layer = Layer {
+    name: "mariadb",
+    recipe: guestbook_images::recipe_of_mariadb,
+    fill: guestbook_images::mariadb,
+    start: guestbook_images::MARIADB_START,
+    release_variable: None,
+};
+
+/// The app of the recipe guestbook.
+pub const GUESTBOOK: Layer = Layer {
+    name: "guestbook",
+    recipe: guestbook_images::recipe_of_guestbook,
+    fill: guestbook_images::guestbook,
+    start: guestbook_images::GUESTBOOK_START,
+    release_variable: Some("GUESTBOOK_RELEASE"),
+};
+
+/// All of them, as an engine for tests has them.
+const LAYERS: [Layer; 3] = [NGINX, MARIADB, GUESTBOOK];
+
+/// Makes the images of the probe and of these programs in all their releases and pushes them to `registry`.
 ///
 /// # Errors
 /// As [`kept`].
-pub fn make(docker: &impl Docker, registry: &str, probe: &Path) -> Result<StockImages, StockError> {
+pub fn make(
+    docker: &impl Docker,
+    registry: &str,
+    probe: &Path,
+    layers: &[Layer],
+) -> Result<StockImages, StockError> {
     let folder = scratch_folder()?;
-    let nginx = nginx_layer()?;
     let probe_archive = folder.path().join("probe.tar");
     // The folder of its files has to be there, for a volume to take owner and mode from.
     let marker = folder.path().join("marker");
     std::fs::write(&marker, "").map_err(|error| broken(&marker, &error))?;
     image::archive_of(&[(probe.to_owned(), "/probe"), (marker, "/data/.keep")], &probe_archive)?;
-    let nginx_start = Start {
-        command: &["nginx", "-g", "daemon off;"],
-        environment: &[PATH],
-        port: Some("80/tcp"),
-        ..Start::default()
-    };
     let probe_start = Start {
         entrypoint: &["/probe"],
         environment: &["PATH=/"],
@@ -146,33 +195,43 @@ pub fn make(docker: &impl Docker, registry: &str, probe: &Path) -> Result<StockI
         ..Start::default()
     };
     let mut images = StockImages::new();
-    for release in RELEASES {
-        for (name, layer, start) in [("nginx", &nginx, &nginx_start), ("probe", &probe_archive, &probe_start)]
-        {
+    let mut add = |name: &str, archive: &Path, start: &Start<'_>, variable: Option<&str>| {
+        for release in RELEASES {
             let reference = format!("{registry}/{name}:{release}");
             let labels = [("org.opencontainers.image.version", release)];
-            image::load(docker, layer, &reference, &Start { labels: &labels, ..start.clone() })?;
+            let told = variable.map(|variable| format!("{variable}={release}"));
+            let environment: Vec<&str> = start.environment.iter().copied().chain(told.as_deref()).collect();
+            let start = Start { labels: &labels, environment: &environment, ..start.clone() };
+            image::load(docker, archive, &reference, &start)?;
             let digest = image::push(docker, &reference)?;
             images.insert(format!("{name}:{release}"), StockImage { reference, digest });
         }
+        Ok::<_, StockError>(())
+    };
+    add("probe", &probe_archive, &probe_start, None)?;
+    for layer in layers {
+        add(layer.name, &layer.archive()?, &layer.start, layer.release_variable)?;
     }
     Ok(images)
 }
 
-/// The files of nginx as an archive, made once and kept.
-fn nginx_layer() -> Result<PathBuf, StockError> {
-    const LAYER: &str = "layer.tar";
-    let key = cache::key("nginx", [MAKING.to_owned(), debian_root::recipe_of_nginx()]);
-    let folder = cache::entry(&key, |folder| {
-        say("downloading nginx from the distribution's packages, once");
-        let scratch = scratch_folder()?;
-        debian_root::nginx(scratch.path())?;
-        Ok::<_, StockError>(image::archive(scratch.path(), &folder.join(LAYER))?)
-    })?;
-    Ok(folder.join(LAYER))
+impl Layer {
+    /// Its files as an archive, made once and kept.
+    fn archive(&self) -> Result<PathBuf, StockError> {
+        const ARCHIVE: &str = "layer.tar";
+        let key = cache::key(self.name, [MAKING_OF_LAYERS.to_owned(), (self.recipe)()]);
+        let folder = cache::entry(&key, |folder| {
+            say(format!("downloading {} from the distribution's packages, once", self.name));
+            let scratch = scratch_folder()?;
+            (self.fill)(scratch.path())?;
+            Ok::<_, StockError>(image::archive(scratch.path(), &folder.join(ARCHIVE))?)
+        })?;
+        Ok(folder.join(ARCHIVE))
+    }
 }
 
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Raised when the way layers are put together changes, so that kept ones are made anew.
+const MAKING_OF_LAYERS: &str = "1";
 
 /// Makes [`TRAEFIK_IMAGE`] of a static binary.
 fn make_traefik(docker: &impl Docker, binary: &Path) -> Result<(), StockError> {

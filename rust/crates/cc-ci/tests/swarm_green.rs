@@ -8,7 +8,6 @@ use cc_ci_model::tier::Tier;
 use cc_ci_testkit::engine_or_skip;
 use cc_ci_testkit::onlooker::Onlooker;
 use cc_ci_testkit::program::Program;
-use cc_ci_testkit::recipe_repository::RecipeRepository;
 use cc_ci_testkit::run_host::{Ended, RunHost};
 use cc_ci_testkit::testbed::TestEngine;
 
@@ -18,13 +17,7 @@ const RECIPE: &str = "custom-html";
 
 /// Puts the bundled recipe and our data about it on the host; returns the arguments of a run.
 fn prepare(host: &RunHost, engine: &TestEngine) -> Vec<String> {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../recipes").join(RECIPE);
-    let copy = Program::new("cp").arg("-r").arg(&data).arg(host.path("recipes"));
-    copy.run().expect("the test data of the bundled recipe");
-    let folder = host.path("repositories").join(RECIPE);
-    let made = RecipeRepository::bundled(RECIPE, &folder, &engine.registry);
-    let (repository, head) = made.expect("the bundled recipe");
-    host.arguments_for(RECIPE, &repository, &head)
+    host.prepare_bundled(RECIPE, &engine.registry)
 }
 
 fn is_green(engine: &TestEngine, ended: &Ended) {

@@ -52,7 +52,7 @@ pub(super) fn run(cc_ci: &Path, extra: &[OsString], interrupts: &Interrupts) -> 
     say("adding test images to the running Docker; they are removed at the end");
     let before = images()?;
     undo.images = Some((before.clone(), registry.address().to_owned()));
-    stock::make(&OwnDocker, registry.address(), &rust_program::probe()?)?;
+    stock::make(&OwnDocker, registry.address(), &rust_program::probe()?, &[stock::NGINX])?;
     if !before.iter().any(|image| image == HELPER_IMAGE) && !stock::make_helper(&OwnDocker)? {
         say("this workspace has no helper: its image is left out");
     }
