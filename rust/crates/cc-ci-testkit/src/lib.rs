@@ -15,6 +15,7 @@ pub mod packages;
 pub mod patience;
 pub mod program;
 pub mod progress;
+pub mod public_image;
 pub mod recipe_repository;
 pub mod registry;
 pub mod run_host;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cc_ci_testkit::engine::{EngineOptions, PrivateEngine};
 use cc_ci_testkit::stock::{self, Proxy};
-use cc_ci_testkit::{engine_or_skip, patience};
+use cc_ci_testkit::{engine_or_skip, patience, public_image};
 
 #[test]
 fn images_of_the_registry_are_pulled_by_their_digest() {
@@ -36,6 +36,26 @@ fn a_registry_that_is_down_answers_otherwise_than_an_image_that_is_missing() {
     assert!(down.contains("connection refused"), "{down}");
     engine.start_registry().unwrap();
     assert_eq!(pull(&engine, "nginx:1.0"), "");
+}
+
+#[test]
+fn an_image_of_another_registry_is_mirrored_and_a_registry_that_is_not_there_is_no_error() {
+    if !cc_ci_testkit::can_start_engines() {
+        return;
+    }
+    let (data, images) = stock::kept(Proxy::Without).unwrap();
+    let options = EngineOptions { data_from: Some(data), ..EngineOptions::default() };
+    let mut engine = PrivateEngine::start(&options).unwrap();
+    engine.start_registry().unwrap();
+    let there = &images["nginx:1.0"];
+    let mirrored = public_image::mirror(&engine, &there.reference, "127.0.0.1:5000/mirrored:1.0").unwrap();
+    assert!(mirrored);
+    let pull = format!("127.0.0.1:5000/mirrored@{}", there.digest);
+    engine.docker().args(["pull", "--quiet", &pull]).run().unwrap();
+    assert!(
+        !public_image::nginx(&engine, "127.0.0.1:5000").unwrap(),
+        "this engine reaches no public registry"
+    );
 }
 
 #[test]

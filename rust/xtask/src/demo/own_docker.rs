@@ -10,7 +10,7 @@ use cc_ci_testkit::own_registry::OwnRegistry;
 use cc_ci_testkit::program::Program;
 use cc_ci_testkit::progress::say;
 use cc_ci_testkit::stock::{self, HELPER_IMAGE};
-use cc_ci_testkit::{rust_program, witness};
+use cc_ci_testkit::{public_image, rust_program, witness};
 
 use crate::interrupts::Interrupts;
 
@@ -52,7 +52,9 @@ pub(super) fn run(cc_ci: &Path, extra: &[OsString], interrupts: &Interrupts) -> 
     say("adding test images to the running Docker; they are removed at the end");
     let before = images()?;
     undo.images = Some((before.clone(), registry.address().to_owned()));
-    stock::make(&OwnDocker, registry.address(), &rust_program::probe()?, &[stock::NGINX])?;
+    let is_pulled = public_image::nginx(&OwnDocker, registry.address())?;
+    let layers: &[stock::Layer] = if is_pulled { &[] } else { &[stock::NGINX] };
+    stock::make(&OwnDocker, registry.address(), &rust_program::probe()?, layers)?;
     if !before.iter().any(|image| image == HELPER_IMAGE) && !stock::make_helper(&OwnDocker)? {
         say("this workspace has no helper: its image is left out");
     }
@@ -146,11 +148,13 @@ fn remove_label() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes the demo's images: those that were not there before and carry its registry's address or the helper's name.
+/// Removes the demo's images: those that were not there before and carry its registry's address or a name that it makes
+/// or pulls.
 fn remove_images(before: &[String], registry: &str) -> anyhow::Result<()> {
     let prefix = format!("{registry}/");
-    let is_ours =
-        |name: &String| !before.contains(name) && (name.starts_with(&prefix) || name == HELPER_IMAGE);
+    let pulled: Vec<String> = public_image::nginx_names().collect();
+    let is_named = |name: &String| name.starts_with(&prefix) || name == HELPER_IMAGE || pulled.contains(name);
+    let is_ours = |name: &String| !before.contains(name) && is_named(name);
     let ours: Vec<String> = images()?.into_iter().filter(is_ours).collect();
     if !ours.is_empty() {
         OwnDocker.docker().args(["image", "rm", "--force"]).args(&ours).run()?;
