@@ -21,6 +21,7 @@ pub mod recipe_toml;
 pub mod request;
 pub mod result;
 pub mod secret_rules;
+pub mod serves;
 pub mod serving;
 pub mod settings;
 pub mod settings_file;

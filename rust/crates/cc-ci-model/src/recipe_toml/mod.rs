@@ -2,6 +2,7 @@
 
 mod check;
 mod keys;
+mod ready;
 mod seed;
 mod values;
 
@@ -13,12 +14,14 @@ use serde::Deserialize;
 
 use crate::duration::HumanDuration;
 use crate::names::{Recipe, ServiceName};
+use crate::serves::{Serves, asks_over_http};
 use crate::settings_file::{self, SettingsError};
 use crate::size::ByteSize;
 use crate::tier::Tier;
 
 pub use check::{BrowserLook, Check, ExecLook, HttpLook, Look, Method, TcpLook};
 pub use keys::{key_table, recipe_key_table};
+pub use ready::{HttpReady, Ready, ReadyLook};
 pub use seed::{Seed, SeedStep};
 pub use values::{
     EnvName, HeaderName, HeaderValue, HttpStatus, MARKER, Placeholders, Reason, Title, UrlPath, VersionText,
@@ -39,6 +42,9 @@ pub struct RecipeToml {
     /// Tiers that make no sense for this recipe, each with its reason.
     #[serde(default)]
     pub not_applicable: NotApplicable,
+    /// What has to be there before the checks of install, upgrade, restore and custom begin.
+    #[serde(default)]
+    pub ready: Vec<Ready>,
     /// Checks of this recipe, on top of the generic ones.
     #[serde(default)]
     pub check: Vec<Check>,
@@ -70,6 +76,9 @@ impl TryFrom<u32> for SchemaVersion {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct App {
+    /// What the app offers to the outside. Without it: http where the proxy's labels give a route or this file says how a page
+    /// is reached, else tcp where a TCP port is published, else none.
+    pub serves: Option<Serves>,
     /// Where and how the app shows that it is healthy.
     pub health: Health,
     /// Time limits of this recipe, in place of the host's.
@@ -175,6 +184,7 @@ impl RecipeToml {
             app: App::default(),
             upgrade: Upgrade::default(),
             not_applicable: NotApplicable::default(),
+            ready: Vec::new(),
             check: Vec::new(),
             seed: Vec::new(),
             needs: Vec::new(),
@@ -204,6 +214,17 @@ impl RecipeToml {
                 let key = format!("not_applicable.{}", check.tier);
                 return Err(settings_file::mismatch(file_name, text, &key, "not_applicable", what));
             }
+        }
+        for (index, ready) in parsed.ready.iter().enumerate() {
+            if parsed.ready[..index].iter().any(|other| other.name == ready.name) {
+                return Err(twice("ready", ready.name.as_str()));
+            }
+        }
+        if let Some(serves @ (Serves::Tcp | Serves::None)) = parsed.app.serves
+            && let Some(asking) = asks_over_http(&parsed)
+        {
+            let what = format!("the app has no HTTP page (\"{}\"), and {asking} asks for one", serves.word());
+            return Err(settings_file::mismatch(file_name, text, "app.serves", "serves", what));
         }
         for (index, seed) in parsed.seed.iter().enumerate() {
             if parsed.seed[..index].iter().any(|other| other.name == seed.name) {

@@ -11,12 +11,19 @@ env = { LOG_LEVEL = "debug" }
 memory = "512MiB"
 service = "app"
 port = 8080
+serves = "http"
 [upgrade]
 env = { COMPOSE_FILE = "compose.yml:compose.ports.yml" }
 base = "1.0.0+2.3.4"
 [not_applicable]
 backup = "keeps no data"
 restore = "keeps no data"
+[[ready]]
+name = "office"
+http = { service = "collabora", port = 9980, path = "/hosting/discovery" }
+[[ready]]
+name = "voice"
+tcp = { service = "voice", port = 64738 }
 [[check]]
 tier = "install"
 name = "says hello"
@@ -120,6 +127,35 @@ fn unknown_key_or_wrong_type_in_recipe_settings_is_refused() {
 }
 
 #[test]
+fn a_ready_probe_is_exactly_one_look_at_one_place() {
+    let ready = |look: &str| message(&format!("schema = 1\n[[ready]]\nname = \"x\"\n{look}"));
+    assert!(ready("").contains("ready x needs exactly one of http and tcp"));
+    assert!(ready("http = {}\ntcp = { port = 1 }").contains("exactly one"));
+    assert!(ready("http = { service = \"db\" }").contains("service and port together"));
+    assert!(ready("http = { port = 80 }").contains("service and port together"));
+    assert!(ready("tcp = {}").contains("missing field `port`"));
+    let twice = "schema = 1\n[[ready]]\nname = \"x\"\nhttp = {}\n[[ready]]\nname = \"x\"\nhttp = {}";
+    assert!(message(twice).contains("\"x\" is there twice"));
+}
+
+#[test]
+fn an_app_without_a_page_is_not_asked_for_one() {
+    let check = "[[check]]\ntier = \"custom\"\nname = \"start page\"\nhttp = {}";
+    for serves in ["tcp", "none"] {
+        let message = message(&format!("schema = 1\n[app]\nserves = \"{serves}\"\n{check}"));
+        assert!(
+            message.contains("line 3: key app.serves") && message.contains("check start page"),
+            "{message}"
+        );
+        let ready = "[[ready]]\nname = \"office\"\nhttp = { service = \"office\", port = 80 }";
+        assert!(
+            RecipeToml::parse("f", &format!("schema = 1\n[app]\nserves = \"{serves}\"\n{ready}")).is_ok()
+        );
+    }
+    assert!(message("schema = 1\n[app]\nserves = \"udp\"").contains("key app.serves"));
+}
+
+#[test]
 fn a_check_is_exactly_one_look() {
     let both = "schema = 1\n[[check]]\ntier = \"install\"\nname = \"x\"\nhttp = {}\ntcp = { port = 1 }";
     let none = "schema = 1\n[[check]]\ntier = \"install\"\nname = \"x\"";
@@ -165,6 +201,9 @@ fn the_key_table_knows_every_table() {
     for row in [
         "| `schema` |",
         "| `app.health.path` | string; default `\"/\"` |",
+        "| `app.serves` | `\"http\"`, `\"tcp\"`, `\"none\"` |",
+        "| `[[ready]].tcp.stable` | number; default `3` |",
+        "| `[[ready]].http.path` | string; default `\"/\"` |",
         "| `app.memory` | bytes, e.g. `\"512MiB\"` |",
         "| `app.timeouts.deploy` | time, e.g. `\"90s\"` |",
         "| `upgrade.env` | table of values |",
