@@ -2,21 +2,23 @@
 
 mod data;
 mod early;
+mod ready;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cc_ci_model::backup_plan::whole_volumes;
 use cc_ci_model::names::ServiceName;
 use cc_ci_model::outcome::{Status, Trouble};
-use cc_ci_model::recipe_toml::RecipeToml;
 use cc_ci_model::result::Origin;
+use cc_ci_model::serves::{Reach, Serves, reach};
 use cc_ci_model::settings::ViaChoice;
 use cc_ci_model::tier::Tier;
 use cc_ci_model::volume_homes::VolumeHomes;
 use cc_ci_process::cancel::Cancellation;
+use cc_ci_process::wait::{Look, WaitError, Waiting, wait_for};
 use cc_ci_swarm::convergence::Running;
 use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, Rendered};
@@ -30,13 +32,15 @@ use crate::hands::HandsError;
 use crate::host::Host;
 use crate::http::{Client, Scheme};
 use crate::report::Reporter;
-use crate::sandbox::{LocalTests, Programs, Sandbox, local_tests};
+use crate::sandbox::{LocalTests, Page, Programs, Sandbox, local_tests};
 use crate::seeds::{PlantedSeed, VolumeMarker};
 use crate::serving::{Eyes, serving, unknown_host};
 use crate::setup::Setup;
 use crate::swarm_hands::{LockedHands, SwarmHands};
 use crate::tier_run::{TierRun, TierStop};
 
+/// Between two looks at the ports of a task.
+const LISTENS: Duration = Duration::from_millis(500);
 /// One test program; a whole tier's have the deadline of the run.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(600);
 
@@ -52,23 +56,27 @@ enum Route {
     Direct,
 }
 
-/// What is open between us and one generation of the app's task.
+/// What is open between us and one generation of the app's tasks.
 struct Attached {
     hands: Arc<SwarmHands>,
+    socket: AppSocket,
+    reach: Reach,
+    running: Running,
+    /// The way to the app's page, where it has one.
+    web: Option<Web>,
+    /// The tier in which everything of `[[ready]]` was there.
+    ready_in: Option<Tier>,
+}
+
+/// The way to the page of one task.
+struct Web {
+    port: u16,
     door: Door,
     beside: Option<Door>,
     relay: Relay,
-    socket: AppSocket,
     app: Client,
     task: Option<Client>,
     unknown: Option<Client>,
-}
-
-/// The one port of the one task that is asked.
-#[derive(Debug, Clone)]
-struct Asked {
-    container: String,
-    port: u16,
 }
 
 /// Looks at an app through its door, its helper and its containers.
@@ -81,7 +89,6 @@ pub struct Examiner<'a> {
     http_limit: Duration,
     route: Route,
     attached: Option<Attached>,
-    asked: Option<Asked>,
     generation: u32,
     seeds: Vec<PlantedSeed<'a>>,
     markers: Vec<VolumeMarker>,
@@ -118,7 +125,6 @@ impl<'a> Examiner<'a> {
             http_limit,
             route,
             attached: None,
-            asked: None,
             generation: 0,
             seeds: Vec::new(),
             markers: Vec::new(),
@@ -141,80 +147,120 @@ impl<'a> Examiner<'a> {
         self.homes.1 = VolumeHomes::of(&rendered.compose, &app.stack);
         self.generation += 1;
         let since = Instant::now();
-        let trouble = |what: String| trouble(tier.tier(), what);
+        let name_of_tier = tier.tier();
+        let trouble = |what: String| trouble(name_of_tier, what);
         let own = &self.setup.recipe_toml;
-        let (web, labelled_port) = web_service(own, rendered, app.stack.as_str());
+        let reach = reach(own, &rendered.compose, app.stack.as_str(), app.domain.as_str());
+        let web = reach.web.clone();
         let hands = SwarmHands {
             docker: self.host.docker.clone(),
             run: app.run.clone(),
             stack: app.stack.clone(),
             domain: app.domain.clone(),
-            web: web.clone(),
+            web: web.service.clone(),
             services: rendered.compose.services.keys().cloned().collect(),
             helper_image: self.setup.settings.helper_image.clone(),
             cancellation: self.cancellation.clone(),
             masker: self.reporter.masker().clone(),
         };
-        let container =
-            running.get(&format!("{}_{web}", app.stack)).and_then(|containers| containers.first());
+        let hands = Arc::new(hands);
+        std::fs::create_dir_all(self.folder()).map_err(|error| trouble(error.to_string()))?;
+        let socket = AppSocket::open(&self.app_socket(), Arc::clone(&hands));
+        let socket = socket.map_err(|error| trouble(error.to_string()))?;
+        let has_page = reach.serves == Serves::Http;
+        let running = running.clone();
+        let attached = Attached {
+            hands: hands.clone(),
+            socket,
+            reach,
+            running: running.clone(),
+            web: None,
+            ready_in: None,
+        };
+        self.attached = Some(attached);
+        if !has_page {
+            return Ok(());
+        }
+        let name = format!("{}_{}", app.stack, web.service);
+        let container = running.get(&name).and_then(|containers| containers.first());
         let Some(container) = container.cloned() else {
             return Err(tier.failed(
                 "the app has a task to ask",
                 since,
-                format!("service {web} has no running task"),
+                format!("service {} has no running task", web.service),
             ));
         };
-        let locked = LockedHands { hands: &hands, lock: self.lock };
-        let port = match labelled_port {
+        let port = match web.port {
             Some(port) => port,
-            None => match locked.listening_port(&container).await {
-                Ok(Some(port)) => port,
-                Ok(None) => {
-                    let message =
-                        format!("service {web} listens on no port, and no label or recipe.toml names one");
-                    return Err(tier.failed("the app has a port to ask", since, message));
-                }
-                Err(error) => return Err(trouble(error.to_string())),
-            },
+            None => self.port_of(tier, &hands, &web.service).await?,
         };
-        self.asked = Some(Asked { container: container.clone(), port });
         let folder = self.folder();
-        let job = RelayJob {
-            stack: &app.stack,
-            run: &app.run,
-            image: &self.setup.settings.helper_image,
-            container: &container,
-            port,
-            folder: &folder,
-        };
+        let job = relay_job(&hands, &name, &container, port, &folder);
         let relay = match Relay::start(&self.host.docker, &job, self.lock, self.cancellation).await {
             Ok(relay) => relay,
             Err(RelayError::Cancelled(_)) => return Err(TierStop::Cancelled),
             Err(error) => return Err(trouble(error.to_string())),
         };
-        let opened = self.open(app, hands, relay).await;
-        self.attached = Some(opened.map_err(|error| trouble(error.to_string()))?);
+        let opened =
+            self.open(app, relay, port, web.is_tls).await.map_err(|error| trouble(error.to_string()))?;
+        if let Some(attached) = &mut self.attached {
+            attached.web = Some(opened);
+        }
         Ok(())
+    }
+
+    /// Waits until a service listens, and says where: nothing in recipe or recipe.toml does.
+    async fn port_of(
+        &self,
+        tier: &mut TierRun,
+        hands: &SwarmHands,
+        service: &ServiceName,
+    ) -> Result<u16, TierStop> {
+        let since = Instant::now();
+        let locked = LockedHands { hands, lock: self.lock };
+        let sentence = format!(
+            "waiting for service {service} to listen on a port, as no label or recipe.toml names one"
+        );
+        let waiting = Waiting { deadline: self.http_limit, interval: LISTENS };
+        let found = wait_for(&sentence, waiting, None, self.cancellation, || async {
+            let port = match hands.container(service).await {
+                Ok(container) => locked.listening_port(&container).await,
+                Err(error) => Err(error),
+            };
+            match port {
+                Ok(port) => Ok(Look::from_option(port, "it listens on no port")),
+                Err(HandsError::NotThere(what)) => Ok(Look::NotYet(what)),
+                Err(error @ HandsError::CouldNotLook(_)) => Err(error),
+            }
+        });
+        match found.await {
+            Ok(port) => Ok(port),
+            Err(WaitError::Cancelled { .. }) => Err(TierStop::Cancelled),
+            Err(error @ WaitError::TimedOut { .. }) => {
+                Err(tier.failed("the app has a port to ask", since, error.to_string()))
+            }
+            Err(WaitError::Failed { reason, .. }) => Err(trouble(tier.tier(), reason.to_string())),
+        }
     }
 
     async fn open(
         &self,
         app: &App,
-        hands: SwarmHands,
         relay: Relay,
-    ) -> Result<Attached, Box<dyn std::error::Error>> {
+        port: u16,
+        is_tls: bool,
+    ) -> Result<Web, Box<dyn std::error::Error>> {
         let domain = app.domain.as_str();
         let names = [domain];
         let to_task = Target::Unix(relay.socket().to_owned());
-        let hands = Arc::new(hands);
-        let socket = AppSocket::open(&self.app_socket(), Arc::clone(&hands))?;
         let patience = Patience::default();
+        let of_task = if is_tls { Scheme::HttpsOfTask } else { Scheme::Http };
         match &self.route {
             Route::Direct => {
                 let door = Door::open(&names, to_task, patience).await?;
                 door.open_socket(&self.door_socket())?;
-                let app = Client::new(domain, door.address(), &Scheme::Http)?;
-                Ok(Attached { hands, door, beside: None, relay, socket, app, task: None, unknown: None })
+                let app = Client::new(domain, door.address(), &of_task)?;
+                Ok(Web { port, door, beside: None, relay, app, task: None, unknown: None })
             }
             Route::Proxy { address, ca } => {
                 let door = Door::open(&names, Target::Tcp(*address), patience).await?;
@@ -222,42 +268,48 @@ impl<'a> Examiner<'a> {
                 let beside = Door::open(&names, to_task, patience).await?;
                 let scheme = Scheme::Https { ca: ca.clone() };
                 let app = Client::new(domain, door.address(), &scheme)?;
-                let task = Client::new(domain, beside.address(), &Scheme::Http)?;
+                let task = Client::new(domain, beside.address(), &of_task)?;
                 let unknown = Client::new(&unknown_host(&self.setup.settings.zone), *address, &scheme)?;
                 let (beside, task, unknown) = (Some(beside), Some(task), Some(unknown));
-                Ok(Attached { hands, door, beside, relay, socket, app, task, unknown })
+                Ok(Web { port, door, beside, relay, app, task, unknown })
             }
         }
     }
 
-    /// The generic floor: it is really serving, and it is the app itself that answers.
+    /// The generic floor: it is really serving, and it is the app itself that answers; then what `[[ready]]` waits for.
     ///
     /// # Errors
     /// The tier fails, or is cancelled.
     pub async fn serving(&mut self, tier: &mut TierRun) -> Result<(), TierStop> {
+        self.floor(tier).await?;
+        self.ready(tier).await
+    }
+
+    async fn floor(&self, tier: &mut TierRun) -> Result<(), TierStop> {
         let Some(attached) = &self.attached else { return Err(not_attached(tier.tier())) };
-        let eyes =
-            Eyes { app: &attached.app, task: attached.task.as_ref(), unknown: attached.unknown.as_ref() };
+        let Some(web) = &attached.web else { return self.without_a_page(tier, attached).await };
+        let eyes = Eyes { app: &web.app, task: web.task.as_ref(), unknown: web.unknown.as_ref() };
         let health = &self.setup.recipe_toml.app.health;
         let evidence = self.evidence(tier.tier());
         self.reporter.progress("waiting for the app to serve");
-        let mut report = serving(eyes, health, self.http_limit, self.cancellation, &evidence).await;
+        let looking = serving(eyes, health, self.http_limit, self.cancellation, &evidence);
+        let mut report = self.followed(attached, looking).await;
         let status = report.status;
         if status == Status::Fail {
-            report.message.push_str(&self.where_it_listens(attached).await);
+            report.message.push_str(&self.where_it_listens(attached, web.port).await);
         }
         tier.record(report);
         self.stop_for(tier.tier(), status)
     }
 
     /// What there is to say about ports once an app does not serve; nothing where the right one is open.
-    async fn where_it_listens(&self, attached: &Attached) -> String {
-        let Some(Asked { container, port }) = &self.asked else { return String::new() };
+    async fn where_it_listens(&self, attached: &Attached, port: u16) -> String {
         let web = &attached.hands.web;
         let locked = LockedHands { hands: &attached.hands, lock: self.lock };
-        match locked.listening_port(container).await {
+        let Ok(container) = attached.hands.container(web).await else { return String::new() };
+        match locked.listening_port(&container).await {
             Ok(None) => format!("; service {web} listens on no port at all, asked was {port}"),
-            Ok(Some(other)) if other != *port => {
+            Ok(Some(other)) if other != port => {
                 format!("; asked was port {port}, and the lowest port service {web} listens on is {other}")
             }
             Ok(Some(_)) | Err(_) => String::new(),
@@ -269,6 +321,7 @@ impl<'a> Examiner<'a> {
     /// # Errors
     /// The run is cancelled. A check that fails is recorded and the others go on: their findings are worth having.
     pub async fn checks(&mut self, tier: &mut TierRun) -> Result<(), TierStop> {
+        self.ready(tier).await?;
         let name = tier.tier();
         let evidence = self.evidence(name);
         for check in self.setup.recipe_toml.checks(name) {
@@ -298,10 +351,15 @@ impl<'a> Examiner<'a> {
         }
         let sandbox = Sandbox {
             program: std::env::current_exe().map_err(unreadable)?,
-            door: self.door_socket(),
+            page: attached
+                .web
+                .as_ref()
+                .map(|web| Page { door: self.door_socket(), base_url: web.app.base().to_owned() }),
             app_socket: Some(self.app_socket()),
-            ca: self.setup.settings.proxy.ca.clone().filter(|_| attached.task.is_some()),
-            base_url: attached.app.base().to_owned(),
+            ca: {
+                let is_proxied = attached.web.as_ref().is_some_and(|web| web.task.is_some());
+                self.setup.settings.proxy.ca.clone().filter(|_| is_proxied)
+            },
             domain: attached.hands.domain.to_string(),
             run: attached.hands.run.clone(),
         };
@@ -309,7 +367,8 @@ impl<'a> Examiner<'a> {
             if !programs.names.is_empty() {
                 self.reporter.progress(&format!("test programs of {name}"));
             }
-            for report in sandbox.run_all(&programs, PROGRAM_LIMIT, self.cancellation, evidence).await {
+            let running = sandbox.run_all(&programs, PROGRAM_LIMIT, self.cancellation, evidence);
+            for report in self.followed(attached, running).await {
                 tier.record(report);
             }
         }
@@ -387,15 +446,17 @@ impl<'a> Examiner<'a> {
     /// Closes what leads to the tasks of the present deploy.
     pub async fn detach(&mut self) {
         let Some(attached) = self.attached.take() else { return };
-        let (passed, refused) = (attached.door.passed(), attached.door.refused());
-        self.reporter.log(&format!("door: {passed} connections passed, {refused} refused"));
         attached.socket.close().await;
-        attached.door.close().await;
-        if let Some(beside) = attached.beside {
-            beside.close().await;
-        }
-        if let Err(error) = attached.relay.stop(&self.host.docker).await {
-            self.reporter.log(&format!("ending the relay: {error}; it goes with the stack"));
+        if let Some(Web { door, beside, relay, .. }) = attached.web {
+            let (passed, refused) = (door.passed(), door.refused());
+            self.reporter.log(&format!("door: {passed} connections passed, {refused} refused"));
+            door.close().await;
+            if let Some(beside) = beside {
+                beside.close().await;
+            }
+            if let Err(error) = relay.stop(&self.host.docker).await {
+                self.reporter.log(&format!("ending the relay: {error}; it goes with the stack"));
+            }
         }
         // Nothing but sockets that lead nowhere.
         if let Err(error) = std::fs::remove_dir_all(self.folder()) {
@@ -414,14 +475,14 @@ impl<'a> Examiner<'a> {
         let locked = LockedHands { hands, lock: self.lock };
         let domain = hands.domain.to_string();
         let looking = Looking {
-            client: &attached.app,
+            client: attached.web.as_ref().map(|web| &web.app),
             hands,
             probe: &locked,
             domain: &domain,
             cancellation: self.cancellation,
             evidence,
         };
-        let seen = look(&looking).await;
+        let seen = self.followed(attached, look(&looking)).await;
         if self.cancellation.is_cancelled() { Err(TierStop::Cancelled) } else { Ok(seen) }
     }
 
@@ -467,29 +528,16 @@ impl From<HandsError> for TierStop {
     }
 }
 
-/// The service that faces the web, and its port where something names it: recipe.toml, else the proxy's labels, else `app`.
-fn web_service(own: &RecipeToml, rendered: &Rendered, stack: &str) -> (ServiceName, Option<u16>) {
-    // `app` is the web-facing one by convention, whatever else has a route.
-    let names = std::iter::once("app").chain(rendered.compose.services.keys().map(String::as_str));
-    let labelled = names.into_iter().find_map(|service| {
-        let labels = rendered.compose.deploy_labels(service);
-        let main = labels.iter().find(|(key, _)| routed(key) == Some(stack));
-        let any = labels.iter().find(|(key, _)| routed(key).is_some());
-        let port = main.or(any).and_then(|(_, port)| port.parse::<u16>().ok());
-        labels
-            .get("traefik.enable")
-            .is_some_and(|value| value == "true")
-            .then_some((service.to_owned(), port))
-    });
-    let (service, port) = labelled.unwrap_or_else(|| ("app".to_owned(), None));
-    let service = own.app.service.clone().or_else(|| ServiceName::parse(&service).ok());
-    let port = own.app.port.map(std::num::NonZeroU16::get).or(port);
-    (service.unwrap_or_else(|| ServiceName::parse("app").expect("app is a valid service name")), port)
-}
-
-/// The name of the proxy's service whose port this label gives.
-fn routed(key: &str) -> Option<&str> {
-    key.strip_prefix("traefik.http.services.")?.strip_suffix(".loadbalancer.server.port")
+/// What a relay to the web-facing service's task is made for.
+fn relay_job<'j>(
+    hands: &'j SwarmHands,
+    service: &'j str,
+    container: &'j str,
+    port: u16,
+    folder: &'j Path,
+) -> RelayJob<'j> {
+    let SwarmHands { stack, run, helper_image: image, .. } = hands;
+    RelayJob { stack, run, image, service, container, port, folder }
 }
 
 /// The route: as asked for; `auto` takes the proxy where one answers at its address.

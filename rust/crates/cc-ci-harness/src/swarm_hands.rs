@@ -121,6 +121,35 @@ impl LockedHands<'_> {
     }
 }
 
+impl LockedHands<'_> {
+    /// The status of one HTTP answer of a service's task, asked in its own network.
+    ///
+    /// # Errors
+    /// [`HandsError::NotThere`] where nobody answers.
+    pub async fn status(
+        &self,
+        service: &ServiceName,
+        port: u16,
+        path: &str,
+        host: &str,
+    ) -> Result<u16, HandsError> {
+        let container = self.hands.container(service).await?;
+        let mut job = self.hands.job(&["get", "127.0.0.1", &port.to_string(), path, host]);
+        job.network = HelperNetwork::Container(container);
+        let answer = self.helper(job, b"").await?;
+        if answer.exit != 0 {
+            let said = String::from_utf8_lossy(&answer.stderr).trim().to_owned();
+            return Err(HandsError::NotThere(format!("service {service}, port {port}: {said}")));
+        }
+        let value: serde_json::Value = serde_json::from_slice(&answer.stdout)
+            .map_err(|error| HandsError::CouldNotLook(format!("the helper's answer: {error}")))?;
+        let status = value.get("status").and_then(serde_json::Value::as_u64);
+        status
+            .and_then(|status| u16::try_from(status).ok())
+            .ok_or_else(|| HandsError::CouldNotLook("the helper's answer has no status".to_owned()))
+    }
+}
+
 /// Ports anywhere in the helper's answer: a list of numbers, or of objects with a `port`.
 fn ports(value: &serde_json::Value) -> Vec<u16> {
     match value {

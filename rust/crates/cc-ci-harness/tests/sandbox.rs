@@ -16,7 +16,7 @@ use app::Hands;
 use cc_ci_harness::app_socket::AppSocket;
 use cc_ci_harness::door::{Door, Patience, Target};
 use cc_ci_harness::evidence::Evidence;
-use cc_ci_harness::sandbox::{LocalTests, Programs, Sandbox, local_tests};
+use cc_ci_harness::sandbox::{LocalTests, Page, Programs, Sandbox, local_tests};
 use cc_ci_model::names::{Recipe, RunId};
 use cc_ci_model::outcome::Status;
 use cc_ci_model::result::{CheckReport, Origin as From};
@@ -75,10 +75,9 @@ impl Bench {
         let socket = AppSocket::open(&folder.path().join("app.sock"), Arc::new(Hands::default())).unwrap();
         let sandbox = Sandbox {
             program: program(),
-            door: folder.path().join("door.sock"),
+            page: Some(Page { door: folder.path().join("door.sock"), base_url: format!("http://{OWN}") }),
             app_socket: Some(folder.path().join("app.sock")),
             ca: None,
-            base_url: format!("http://{OWN}"),
             domain: OWN.to_owned(),
             run: RunId::parse("20260102T030405-abcdef").unwrap(),
         };
@@ -227,7 +226,9 @@ async fn a_sandbox_that_does_not_come_up_is_not_the_apps_fault() {
         return;
     }
     let mut bench = Bench::new().await;
-    bench.sandbox.door = bench.folder.path().join("no-such-door");
+    if let Some(page) = &mut bench.sandbox.page {
+        page.door = bench.folder.path().join("no-such-door");
+    }
     let (report, _) = bench.run("exit 0", LONG).await;
     assert_eq!(report.status, Status::Unverified);
     assert!(

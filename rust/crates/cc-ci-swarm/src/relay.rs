@@ -1,4 +1,5 @@
 //! A relay beside a task: a helper in the task's network namespace that listens on a socket in a folder of the run.
+//! It sticks to the task's container; [`Relay::follow`] puts another in its place where swarm replaces that.
 //!
 //! So the host reaches one port of one task without a published port, without a route, and without ever sending a
 //! packet to an overlay address, which from the host could be a stranger's machine.
@@ -13,12 +14,23 @@ use cc_ci_model::names::{RunId, StackName};
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::wait::{Look, WaitError, Waiting, wait_for};
 
+use tokio::sync::Mutex;
+
 use crate::docker::{Docker, DockerError};
+use crate::exec::running_container;
 use crate::lock::HeldLock;
 
 /// The socket is there as soon as the helper runs; a loaded engine takes a few seconds to start it.
 const APPEARS: Waiting = Waiting { deadline: Duration::from_secs(30), interval: Duration::from_millis(20) };
 
+/// Until the wait that a look is, at the longest; the run's own deadline comes before.
+const FOLLOWS: Waiting =
+    Waiting { deadline: Duration::from_secs(24 * 3600), interval: Duration::from_secs(1) };
+/// How often a replaced task is followed: one that restarts more often than that is no app to look at.
+pub const MOVES: u32 = 3;
+
+/// Name of the socket in its folder.
+const SOCKET: &str = "socket";
 /// Where the helper sees the folder of its socket.
 const INSIDE: &str = "/relay";
 
@@ -53,6 +65,8 @@ pub struct RelayJob<'a> {
     pub run: &'a RunId,
     /// The helper's image.
     pub image: &'a str,
+    /// Full name of the task's service.
+    pub service: &'a str,
     /// The task's container.
     pub container: &'a str,
     /// The port the app listens on.
@@ -62,10 +76,21 @@ pub struct RelayJob<'a> {
 }
 
 /// A relay that runs. It goes with the stack; [`Relay::stop`] only ends it sooner.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Relay {
-    id: String,
+    place: Mutex<Place>,
     socket: PathBuf,
+}
+
+/// Where a relay is at this moment.
+#[derive(Debug, Clone)]
+struct Place {
+    /// Its own container.
+    id: String,
+    /// The task's container.
+    container: String,
+    /// How often it was put beside another container.
+    moves: u32,
 }
 
 impl Relay {
@@ -76,64 +101,71 @@ impl Relay {
     pub async fn start(
         docker: &Docker,
         job: &RelayJob<'_>,
-        _lock: &HeldLock,
+        lock: &HeldLock,
         cancellation: &Cancellation,
     ) -> Result<Self, RelayError> {
-        let folder = |cause| RelayError::Folder { path: job.folder.to_owned(), cause };
-        std::fs::create_dir_all(job.folder).map_err(folder)?;
-        let source = std::fs::canonicalize(job.folder).map_err(folder)?;
-        let attempt = || format!("starting a relay to port {} of {}", job.port, job.stack);
-        let addresses = addresses(docker, job.container).await?;
-        let mut command: Vec<String> = ["relay", "--listen", &format!("{INSIDE}/socket")]
-            .iter()
-            .map(|word| (*word).to_owned())
-            .collect();
-        // An app may listen on one address only: its loopback comes first, then the task's own.
-        for address in ["127.0.0.1".to_owned()].into_iter().chain(addresses) {
-            command.extend(["--to".to_owned(), format!("{address}:{}", job.port)]);
-        }
-        let labels = [
-            ("com.docker.stack.namespace".to_owned(), job.stack.to_string()),
-            (RUN_LABEL.to_owned(), job.run.to_string()),
-        ];
-        let mount = Mount {
-            target: Some(INSIDE.to_owned()),
-            source: Some(source.to_string_lossy().into_owned()),
-            typ: Some(MountType::BIND),
-            ..Mount::default()
-        };
-        let body = ContainerCreateBody {
-            image: Some(job.image.to_owned()),
-            entrypoint: Some(vec!["/cc-ci-helper".to_owned()]),
-            cmd: Some(command),
-            labels: Some(labels.into_iter().collect()),
-            host_config: Some(HostConfig {
-                mounts: Some(vec![mount]),
-                network_mode: Some(format!("container:{}", job.container)),
-                ..HostConfig::default()
-            }),
-            ..ContainerCreateBody::default()
-        };
-        let created = docker.api().create_container(None::<CreateContainerOptions>, body).await;
-        let id = created.map_err(|error| DockerError::of(attempt(), error))?.id;
-        let this = Self { id, socket: job.folder.join("socket") };
-        let started = docker.api().start_container(&this.id, None).await;
-        if let Err(error) = started {
-            this.stop(docker).await?;
-            return Err(DockerError::of(attempt(), error).into());
-        }
-        let sentence = attempt();
-        let listening = wait_for(&sentence, APPEARS, None, cancellation, async || {
-            Ok::<_, DockerError>(Look::from_option(this.socket.exists().then_some(()), "no socket yet"))
-        });
-        match listening.await {
-            Ok(()) => Ok(this),
-            Err(error @ WaitError::Cancelled { .. }) => Err(RelayError::Cancelled(error.to_string())),
-            Err(error) => {
-                let log = docker.log_tail(&this.id, 5).await.unwrap_or_default().join(" / ");
-                this.stop(docker).await?;
-                Err(RelayError::Silent(format!("{error}; the helper said: {log}")))
+        let id = begin(docker, job, lock, cancellation).await?;
+        let place = Place { id, container: job.container.to_owned(), moves: 0 };
+        Ok(Self { place: Mutex::new(place), socket: job.folder.join(SOCKET) })
+    }
+
+    /// Follows the service: whenever swarm has replaced the task's container (it restarted, or somebody updated it), the relay
+    /// is put beside the new one, on the same socket. At most [`MOVES`] times; `news` hears a sentence of each. Returns where
+    /// it cannot follow any more; what asks through the relay finds nobody then, and says so.
+    pub async fn follow(
+        &self,
+        docker: &Docker,
+        job: &RelayJob<'_>,
+        lock: &HeldLock,
+        cancellation: &Cancellation,
+        news: impl Fn(&str),
+    ) {
+        let sentence = format!("watching the task of {}", job.service);
+        loop {
+            let mut place = self.place.lock().await.clone();
+            let replaced = wait_for(&sentence, FOLLOWS, None, cancellation, || async {
+                // A lost engine comes back; until then there is nobody to follow.
+                let found = running_container(docker, job.service).await.ok().flatten();
+                let other = found.filter(|container| *container != place.container);
+                Ok::<_, DockerError>(Look::from_option(other, "it runs where it ran"))
+            });
+            let Ok(container) = replaced.await else { return };
+            let (from, to) = (short(&place.container).to_owned(), short(&container).to_owned());
+            if place.moves == MOVES {
+                news(&format!(
+                    "the task of {} was replaced once more ({from} → {to}); it was followed {MOVES} times and is no more",
+                    job.service
+                ));
+                return;
             }
+            if let Err(error) = remove(docker, &place.id).await {
+                news(&format!(
+                    "the task of {} was replaced ({from} → {to}) and not followed: {error}",
+                    job.service
+                ));
+                return;
+            }
+            // The new helper's socket must not be taken for there because the old one's still is.
+            let _ = std::fs::remove_file(&self.socket);
+            let beside = RelayJob { container: &container, ..job.clone() };
+            place.moves += 1;
+            let moves = place.moves;
+            match begin(docker, &beside, lock, cancellation).await {
+                Ok(id) => {
+                    news(&format!(
+                        "the task of {} was replaced while it was looked at ({from} → {to}); it was followed, {moves} of {MOVES}",
+                        job.service
+                    ));
+                    place.id = id;
+                    place.container = container;
+                }
+                Err(RelayError::Cancelled(_)) => return,
+                // That container may be gone again already; the next look tells.
+                Err(error) => {
+                    news(&format!("following the task of {} from {from} to {to}: {error}", job.service))
+                }
+            }
+            *self.place.lock().await = place;
         }
     }
 
@@ -148,14 +180,85 @@ impl Relay {
     /// # Errors
     /// The engine cannot be asked.
     pub async fn stop(&self, docker: &Docker) -> Result<(), DockerError> {
-        let options = RemoveContainerOptions { v: true, force: true, link: false };
-        match docker.api().remove_container(&self.id, Some(options)).await {
-            Ok(()) => Ok(()),
-            Err(error) => match DockerError::of("removing a relay", error) {
-                error if error.is_missing() => Ok(()),
-                error => Err(error),
-            },
+        remove(docker, &self.place.lock().await.id).await
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+/// Starts the helper and waits until it listens; its id.
+async fn begin(
+    docker: &Docker,
+    job: &RelayJob<'_>,
+    _lock: &HeldLock,
+    cancellation: &Cancellation,
+) -> Result<String, RelayError> {
+    let folder = |cause| RelayError::Folder { path: job.folder.to_owned(), cause };
+    std::fs::create_dir_all(job.folder).map_err(folder)?;
+    let source = std::fs::canonicalize(job.folder).map_err(folder)?;
+    let attempt = || format!("starting a relay to port {} of {}", job.port, job.stack);
+    let addresses = addresses(docker, job.container).await?;
+    let mut command: Vec<String> =
+        ["relay", "--listen", &format!("{INSIDE}/{SOCKET}")].iter().map(|word| (*word).to_owned()).collect();
+    // An app may listen on one address only: its loopback comes first, then the task's own.
+    for address in ["127.0.0.1".to_owned()].into_iter().chain(addresses) {
+        command.extend(["--to".to_owned(), format!("{address}:{}", job.port)]);
+    }
+    let labels = [
+        ("com.docker.stack.namespace".to_owned(), job.stack.to_string()),
+        (RUN_LABEL.to_owned(), job.run.to_string()),
+    ];
+    let mount = Mount {
+        target: Some(INSIDE.to_owned()),
+        source: Some(source.to_string_lossy().into_owned()),
+        typ: Some(MountType::BIND),
+        ..Mount::default()
+    };
+    let body = ContainerCreateBody {
+        image: Some(job.image.to_owned()),
+        entrypoint: Some(vec!["/cc-ci-helper".to_owned()]),
+        cmd: Some(command),
+        labels: Some(labels.into_iter().collect()),
+        host_config: Some(HostConfig {
+            mounts: Some(vec![mount]),
+            network_mode: Some(format!("container:{}", job.container)),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    };
+    let created = docker.api().create_container(None::<CreateContainerOptions>, body).await;
+    let id = created.map_err(|error| DockerError::of(attempt(), error))?.id;
+    let socket = job.folder.join(SOCKET);
+    let started = docker.api().start_container(&id, None).await;
+    if let Err(error) = started {
+        remove(docker, &id).await?;
+        return Err(DockerError::of(attempt(), error).into());
+    }
+    let sentence = attempt();
+    let listening = wait_for(&sentence, APPEARS, None, cancellation, async || {
+        Ok::<_, DockerError>(Look::from_option(socket.exists().then_some(()), "no socket yet"))
+    });
+    match listening.await {
+        Ok(()) => Ok(id),
+        Err(error @ WaitError::Cancelled { .. }) => Err(RelayError::Cancelled(error.to_string())),
+        Err(error) => {
+            let log = docker.log_tail(&id, 5).await.unwrap_or_default().join(" / ");
+            remove(docker, &id).await?;
+            Err(RelayError::Silent(format!("{error}; the helper said: {log}")))
         }
+    }
+}
+
+async fn remove(docker: &Docker, id: &str) -> Result<(), DockerError> {
+    let options = RemoveContainerOptions { v: true, force: true, link: false };
+    match docker.api().remove_container(id, Some(options)).await {
+        Ok(()) => Ok(()),
+        Err(error) => match DockerError::of("removing a relay", error) {
+            error if error.is_missing() => Ok(()),
+            error => Err(error),
+        },
     }
 }
 

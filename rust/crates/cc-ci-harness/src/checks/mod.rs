@@ -21,8 +21,8 @@ const NOBODY_BEHIND: [u16; 3] = [502, 503, 504];
 
 /// With what a run looks at its app.
 pub struct Looking<'a, H, P> {
-    /// The app through its door.
-    pub client: &'a Client,
+    /// The app through its door; none for an app without a page.
+    pub client: Option<&'a Client>,
     /// Commands in its containers.
     pub hands: &'a H,
     /// Ports of its tasks.
@@ -131,7 +131,11 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
 
     pub(crate) async fn http(&self, look: &HttpLook, values: &Placeholders<'_>) -> Result<Seen, Unseen> {
         // Masked before anything is cut or quoted: half a secret is no longer recognised.
-        let answer = self.client.ask(look, values).await?.masked(self.evidence.masker());
+        let Some(client) = self.client else {
+            let what = "the app has no HTTP page: say app.serves = \"http\" and app.port in recipe.toml if it has one";
+            return Err(Unseen::Never(what.to_owned()));
+        };
+        let answer = client.ask(look, values).await?.masked(self.evidence.masker());
         let is_expected = look.status.iter().any(|status| status.get() == answer.status);
         if NOBODY_BEHIND.contains(&answer.status) && !is_expected {
             return Err(Unseen::NotThere(format!("status {}: nobody is behind the proxy", answer.status)));
@@ -144,7 +148,7 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
         })
     }
 
-    async fn tcp(&self, look: &TcpLook) -> Result<Seen, Unseen> {
+    pub(crate) async fn tcp(&self, look: &TcpLook) -> Result<Seen, Unseen> {
         let (port, stable) = (look.port.get(), look.stable.get());
         self.probe.connects(look.service.as_ref(), port, stable).await?;
         Ok(Seen::Right(format!("port {port} took {stable} connections in a row")))

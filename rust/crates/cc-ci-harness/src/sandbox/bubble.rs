@@ -40,18 +40,25 @@ const WAYS: &str = "/run/ccci";
 pub struct Sandbox {
     /// This program, which has the verb of [`super::inside`]; inside it is `cc-ci` on the PATH.
     pub program: PathBuf,
-    /// The door's socket (`Door::open_socket`).
-    pub door: PathBuf,
+    /// The app's page; none for an app without one.
+    pub page: Option<Page>,
     /// The app socket, for `cc-ci app`.
     pub app_socket: Option<PathBuf>,
     /// The authority of the app's certificate, where it is not a public one.
     pub ca: Option<PathBuf>,
-    /// `https` or `http`, then `://` and the domain, as the client has it.
-    pub base_url: String,
     /// The app's domain.
     pub domain: String,
     /// The run.
     pub run: RunId,
+}
+
+/// The way to the app's page.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The door's socket (`Door::open_socket`).
+    pub door: PathBuf,
+    /// `https` or `http`, then `://` and the domain, as the client has it.
+    pub base_url: String,
 }
 
 impl Sandbox {
@@ -85,7 +92,9 @@ impl Sandbox {
         }
         args.add(["--proc", "/proc", "--dev", "/dev", "--size", SCRATCH, "--tmpfs", "/tmp", "--dir", WAYS]);
         args.way(&programs.folder, "/tests");
-        args.way(&self.door, &format!("{WAYS}/door"));
+        if let Some(page) = &self.page {
+            args.way(&page.door, &format!("{WAYS}/door"));
+        }
         args.way(&self.program, &format!("{WAYS}/bin/cc-ci"));
         if let Some(socket) = &self.app_socket {
             args.way(socket, &format!("{WAYS}/app"));
@@ -100,12 +109,14 @@ impl Sandbox {
             (variable::PATH, path.as_str()),
             (variable::HOME, "/tmp"),
             (variable::LANG, "C.UTF-8"),
-            (variable::CCCI_BASE_URL, &self.base_url),
             (variable::CCCI_APP_DOMAIN, &self.domain),
             (variable::CCCI_TIER, tier.word()),
             (variable::CCCI_RUN_ID, &self.run.to_string()),
         ] {
             args.add(["--setenv", name, value]);
+        }
+        if let Some(page) = &self.page {
+            args.add(["--setenv", variable::CCCI_BASE_URL, &page.base_url]);
         }
         if self.app_socket.is_some() {
             args.add(["--setenv", variable::CCCI_APP_SOCKET, &format!("{WAYS}/app")]);
@@ -115,7 +126,11 @@ impl Sandbox {
             // OpenSSL and what is built on it (curl, Python, Ruby) read the first; Node reads the second.
             args.add(["--setenv", "SSL_CERT_FILE", &place, "--setenv", "NODE_EXTRA_CA_CERTS", &place]);
         }
-        let port = if self.base_url.starts_with("https:") { "443" } else { "80" };
+        let port = match &self.page {
+            Some(page) if page.base_url.starts_with("https:") => "443",
+            Some(_) => "80",
+            None => super::inside::NO_PAGE,
+        };
         args.add(["--", &format!("{WAYS}/bin/cc-ci"), super::inside::VERB, &self.domain, port]);
         args.add([format!("{WAYS}/door").as_str(), format!("/tests/{tier}/{name}").as_str()]);
         // bwrap itself needs no home; a folder that is not there keeps it from finding one.

@@ -13,6 +13,8 @@ use std::process::Command;
 pub const VERB: &str = "__inside";
 /// The first line of output, which says that the sandbox stands and the test itself begins.
 pub const STARTED: &str = "cc-ci: the sandbox stands, the test begins";
+/// In the place of the port, for an app without a page: nothing listens then.
+pub(super) const NO_PAGE: &str = "none";
 /// Exit status where the test could not be begun; its line tells that from a test that ends so.
 const NOT_BEGUN: u8 = 125;
 
@@ -32,16 +34,18 @@ pub fn intercept(args: impl IntoIterator<Item = OsString>) -> Option<u8> {
 }
 
 fn begin(domain: &OsStr, port: &OsStr, door: &OsStr, test: &OsStr) -> io::Result<u8> {
-    let port: u16 = port.to_string_lossy().parse().map_err(io::Error::other)?;
     write_etc(&domain.to_string_lossy())?;
-    let listener = TcpListener::bind(("127.0.0.1", port))?;
-    let door = PathBuf::from(door);
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let door = door.clone();
-            std::thread::spawn(move || pass_on(client, &door));
-        }
-    });
+    if port != NO_PAGE {
+        let port: u16 = port.to_string_lossy().parse().map_err(io::Error::other)?;
+        let listener = TcpListener::bind(("127.0.0.1", port))?;
+        let door = PathBuf::from(door);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let door = door.clone();
+                std::thread::spawn(move || pass_on(client, &door));
+            }
+        });
+    }
     // The child inherits the stream behind this line, so it has to be out first.
     let mut stdout = io::stdout();
     writeln!(stdout, "{STARTED}")?;

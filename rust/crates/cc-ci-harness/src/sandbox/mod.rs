@@ -21,7 +21,7 @@ use cc_ci_process::child::{self, ChildError, Exit, Output};
 
 use crate::evidence::Evidence;
 
-pub use bubble::Sandbox;
+pub use bubble::{Page, Sandbox};
 
 /// A program that ends with this status says that it could not test anything (as automake's tests do).
 pub const SKIPPED: i32 = 77;

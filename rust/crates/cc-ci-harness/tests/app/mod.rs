@@ -42,7 +42,7 @@ impl App {
 
     pub(crate) fn looking(&self) -> Looking<'_, Hands, Probe> {
         Looking {
-            client: &self.client,
+            client: Some(&self.client),
             hands: &self.hands,
             probe: &self.probe,
             domain: OWN,
