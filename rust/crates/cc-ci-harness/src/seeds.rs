@@ -88,23 +88,8 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
         volumes: &impl Volumes,
         names: &[String],
     ) -> (Vec<VolumeMarker>, Vec<CheckReport>) {
-        let (mut planted, mut reports) = (Vec::new(), Vec::new());
-        for volume in names {
-            let marker = fresh_marker();
-            let file = format!(".{}", fresh_marker());
-            let name = format!("a marker is planted in {volume}");
-            let report = self
-                .report(&name, WITHIN, || async {
-                    volumes.plant(volume, &file, &marker).await?;
-                    Ok(Seen::Right(format!("{file} in {volume}")))
-                })
-                .await;
-            if report.status == Status::Pass {
-                planted.push(VolumeMarker { volume: volume.clone(), file, marker });
-            }
-            reports.push(CheckReport { origin: Origin::Generic, ..report });
-        }
-        (planted, reports)
+        let places = names.iter().map(|volume| (volume.clone(), format!(".{}", fresh_marker())));
+        self.lay(volumes, places, |volume| format!("a marker is planted in {volume}")).await
     }
 
     /// Overwrites each marker, and plants a second one in a file of its own; what is returned is what the volumes hold now.
@@ -113,24 +98,34 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
         volumes: &impl Volumes,
         planted: &[VolumeMarker],
     ) -> (Vec<VolumeMarker>, Vec<CheckReport>) {
-        let (mut changed, mut reports) = (Vec::new(), Vec::new());
-        for VolumeMarker { volume, file, .. } in planted {
-            for file in [file.clone(), format!("{file}-second")] {
-                let marker = fresh_marker();
-                let name = format!("the marker in {volume} is changed");
-                let report = self
-                    .report(&name, WITHIN, || async {
-                        volumes.plant(volume, &file, &marker).await?;
-                        Ok(Seen::Right(format!("{file} in {volume}")))
-                    })
-                    .await;
-                if report.status == Status::Pass {
-                    changed.push(VolumeMarker { volume: volume.clone(), file, marker });
-                }
-                reports.push(CheckReport { origin: Origin::Generic, ..report });
+        let places = planted.iter().flat_map(|VolumeMarker { volume, file, .. }| {
+            [file.clone(), format!("{file}-second")].map(|file| (volume.clone(), file))
+        });
+        self.lay(volumes, places, |volume| format!("the marker in {volume} is changed")).await
+    }
+
+    /// Writes a fresh value into each place, a volume and a file; what is returned are those that hold theirs.
+    async fn lay(
+        &self,
+        volumes: &impl Volumes,
+        places: impl Iterator<Item = (String, String)>,
+        title: impl Fn(&str) -> String,
+    ) -> (Vec<VolumeMarker>, Vec<CheckReport>) {
+        let (mut laid, mut reports) = (Vec::new(), Vec::new());
+        for (volume, file) in places {
+            let marker = fresh_marker();
+            let report = self
+                .report(&title(&volume), WITHIN, || async {
+                    volumes.plant(&volume, &file, &marker).await?;
+                    Ok(Seen::Right(format!("{file} in {volume}")))
+                })
+                .await;
+            if report.status == Status::Pass {
+                laid.push(VolumeMarker { volume, file, marker });
             }
+            reports.push(CheckReport { origin: Origin::Generic, ..report });
         }
-        (changed, reports)
+        (laid, reports)
     }
 
     /// Looks for the markers in the volumes, once: a volume without its marker does not get it back by waiting.
