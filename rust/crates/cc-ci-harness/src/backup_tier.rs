@@ -9,19 +9,17 @@ use cc_ci_model::backup_plan::{
 use cc_ci_model::convergence::Limits as ConvergenceLimits;
 use cc_ci_model::names::ServiceName;
 use cc_ci_model::outcome::Trouble;
-use cc_ci_process::cancel::Cancellation;
 use cc_ci_swarm::convergence::{Converging, Settled, Unsettled};
 use cc_ci_swarm::docker::{Docker, DockerError};
 use cc_ci_swarm::exec::{ExecError, ExecLimits, exec, running_container};
 use cc_ci_swarm::helper_container::HelperError;
-use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, Rendered};
 use cc_ci_swarm::restic::{Restic, ResticError, Snapshot};
 use cc_ci_swarm::stateful;
 
+use crate::deploying::Deploying;
 use crate::evidence::Evidence;
 use crate::examine::Examiner;
-use crate::report::Reporter;
 use crate::tier_run::{TierRun, TierStop};
 
 /// How often a backup is made at most. Repeating is fair where a container was replaced while it was dumped, if it is
@@ -36,22 +34,14 @@ const DUMP_NAMES: [&str; 6] = [".sql", ".sql.gz", ".dump", ".dump.gz", ".pgdump"
 
 /// What backup and restore have in their hands.
 pub struct Stage<'s, 'e> {
-    /// The engine.
-    pub docker: &'s Docker,
-    /// The lock of the domain.
-    pub lock: &'s HeldLock,
-    /// The run's cancellation.
-    pub cancellation: &'s Cancellation,
-    /// The run's reporter.
-    pub reporter: &'s Reporter,
+    /// What the deploy before it had: engine, lock, cancellation, reporter, limits.
+    pub deploying: &'s Deploying<'s>,
     /// The app.
     pub app: &'s App,
     /// What is deployed.
     pub rendered: &'s Rendered,
     /// Image of the helper.
     pub helper_image: &'s str,
-    /// Time to settle.
-    pub limits: ConvergenceLimits,
     /// The eyes of the run.
     pub examiner: &'s mut Examiner<'e>,
 }
@@ -114,10 +104,10 @@ pub async fn backup<'s>(
 ) -> Result<Kept<'s>, TierStop> {
     let since = Instant::now();
     for warning in &plan.warnings {
-        stage.reporter.warn(warning.clone());
+        stage.deploying.reporter.warn(warning.clone());
     }
     for (volume, reason) in &plan.left_out {
-        stage.reporter.log(&format!("backup: volume {volume} is {reason}"));
+        stage.deploying.reporter.log(&format!("backup: volume {volume} is {reason}"));
     }
     if !plan.faults.is_empty() {
         return Err(tier.failed("labels can be obeyed", since, plan.faults.join("; ")));
@@ -128,9 +118,10 @@ pub async fn backup<'s>(
     stage.settle(tier, &plan, STANDS).await?;
     stage.examiner.mark(tier, stage.app, stage.rendered).await?;
     stage.examiner.plant(tier).await?;
-    let (docker, lock, cancellation) = (stage.docker, stage.lock, stage.cancellation);
+    let (docker, lock, cancellation) =
+        (stage.deploying.docker, stage.deploying.lock, stage.deploying.cancellation);
     let names = (&stage.app.stack, &stage.app.run);
-    let masker = stage.reporter.masker();
+    let masker = stage.deploying.reporter.masker();
     let restic = Restic::create(docker, names, stage.helper_image, masker, lock, cancellation).await;
     let restic = restic.map_err(|error| stage.ours(tier, &error))?;
     let mut outside = BTreeMap::new();
@@ -142,8 +133,8 @@ pub async fn backup<'s>(
             Err(Halt::Setback(setback)) if setback.may_repeat && attempt < TRIES => {
                 attempt += 1;
                 let line = format!("backup: made again, {attempt} of {TRIES}: {}", setback.message);
-                stage.reporter.note(line.clone());
-                stage.reporter.update(|result| result.retries.push(line));
+                stage.deploying.reporter.note(line.clone());
+                stage.deploying.reporter.update(|result| result.retries.push(line));
                 stage.settle(tier, &plan, STANDS).await?;
             }
             Err(Halt::Setback(Setback { check, message, .. })) => {
@@ -186,7 +177,7 @@ impl<'s> Stage<'s, '_> {
             let new: BTreeSet<String> = after.difference(&before).cloned().collect();
             outside.entry(service.clone()).or_default().extend(new);
         }
-        self.reporter.progress("backing up");
+        self.deploying.reporter.progress("backing up");
         let volumes: Vec<String> = plan.volumes.keys().cloned().collect();
         let made = restic.backup(&volumes, &plan.archived_paths()).await;
         // What a hook before began, a hook behind ends: also where the backup failed.
@@ -262,8 +253,9 @@ impl<'s> Stage<'s, '_> {
         let mut containers = BTreeMap::new();
         for service in plan.hooks.keys() {
             let name = format!("{}_{service}", self.app.stack);
-            let found =
-                running_container(self.docker, &name).await.map_err(|error| self.engine(tier, &error))?;
+            let found = running_container(self.deploying.docker, &name)
+                .await
+                .map_err(|error| self.engine(tier, &error))?;
             containers.insert(service.clone(), found.unwrap_or_default());
         }
         Ok(containers)
@@ -278,7 +270,7 @@ impl<'s> Stage<'s, '_> {
         let Some(container) = containers.get(service).filter(|id| !id.is_empty()) else {
             return Ok(BTreeSet::new());
         };
-        match stateful::own_files(self.docker, container).await {
+        match stateful::own_files(self.deploying.docker, container).await {
             // It was replaced just now; the hook waits for the next one.
             Err(error) if error.is_missing() => Ok(BTreeSet::new()),
             found => found.map_err(|error| self.engine(tier, &error)),
@@ -295,12 +287,14 @@ impl<'s> Stage<'s, '_> {
     ) -> Result<(), Halt> {
         let since = Instant::now();
         let check = format!("{which} of {service}");
-        self.reporter.progress(&format!("{which} of {service}"));
+        self.deploying.reporter.progress(&format!("{which} of {service}"));
         let name = ServiceName::parse(service).map_err(|error| setback(&check, error.to_string(), false))?;
         let (stack, limits) =
             (&self.app.stack, ExecLimits { output_bytes: 1 << 20, ..ExecLimits::default() });
         let words = ["sh", "-c", line];
-        match exec(self.docker, stack, &name, &words, b"", limits, self.cancellation).await {
+        match exec(self.deploying.docker, stack, &name, &words, b"", limits, self.deploying.cancellation)
+            .await
+        {
             Ok(output) if output.code == 0 => {
                 tier.passed(&check, since, "");
                 Ok(())
@@ -323,7 +317,7 @@ impl<'s> Stage<'s, '_> {
                 ))
             }
             Err(ExecError::Cancelled { .. }) => Err(TierStop::Cancelled.into()),
-            Err(_) if self.cancellation.is_cancelled() => Err(TierStop::Cancelled.into()),
+            Err(_) if self.deploying.cancellation.is_cancelled() => Err(TierStop::Cancelled.into()),
             Err(ExecError::Engine { cause, .. }) => Err(self.engine(tier, &cause).into()),
             Err(error @ ExecError::TimedOut { .. }) => Err(setback(&check, error.to_string(), false)),
             Err(error) => Err(setback(&check, error.to_string(), true)),
@@ -339,7 +333,7 @@ impl<'s> Stage<'s, '_> {
     ) -> Result<Settled, TierStop> {
         let since = Instant::now();
         let check = "the stack stands";
-        let converging = Converging::begin(self.docker, &self.app.stack).await;
+        let converging = Converging::begin(self.deploying.docker, &self.app.stack).await;
         let converging = converging.map_err(|error| self.engine(tier, &error))?;
         self.wait(tier, check, since, converging, stability).await.and_then(|settled| {
             let crowded = plan.hooks.keys().find_map(|service| {
@@ -368,9 +362,9 @@ impl<'s> Stage<'s, '_> {
         stability: Duration,
     ) -> Result<Settled, TierStop> {
         let place = tier.tier().word().to_owned();
-        let limits = ConvergenceLimits { stability, ..self.limits };
-        let progress = |text: &str| self.reporter.progress(text);
-        match converging.wait(&BTreeMap::new(), &limits, self.cancellation, progress).await {
+        let limits = ConvergenceLimits { stability, ..self.deploying.limits };
+        let progress = |text: &str| self.deploying.reporter.progress(text);
+        match converging.wait(&BTreeMap::new(), &limits, self.deploying.cancellation, progress).await {
             Ok(settled) => Ok(settled),
             Err(Unsettled::Failed { failure, .. }) if !failure.is_trouble() => {
                 Err(tier.failed(check, since, failure.to_string()))
@@ -399,7 +393,7 @@ impl<'s> Stage<'s, '_> {
     }
 
     pub(crate) fn engine(&self, tier: &TierRun, error: &DockerError) -> TierStop {
-        if self.cancellation.is_cancelled() {
+        if self.deploying.cancellation.is_cancelled() {
             return TierStop::Cancelled;
         }
         let place = tier.tier().word().to_owned();
@@ -415,10 +409,11 @@ impl<'s> Stage<'s, '_> {
     }
 
     fn keep(&self, tier: &TierRun, name: &str, text: &str) {
-        let masker = self.reporter.masker().clone();
-        let kept = Evidence::new(self.reporter.folder().root(), tier.tier(), masker).keep(name, text);
+        let masker = self.deploying.reporter.masker().clone();
+        let kept =
+            Evidence::new(self.deploying.reporter.folder().root(), tier.tier(), masker).keep(name, text);
         if let Some(file) = kept {
-            self.reporter.log(&format!("kept: {file}"));
+            self.deploying.reporter.log(&format!("kept: {file}"));
         }
     }
 }

@@ -14,6 +14,7 @@ use cc_ci_swarm::docker::Docker;
 use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, DeployError, Deployed, Fault, NativeDeployer, Rendered};
 use cc_ci_swarm::pull::{PullError, pull_missing};
+use cc_ci_swarm::registry_login::Logins;
 use cc_ci_swarm::spec_gate;
 
 use tokio::sync::watch;
@@ -40,6 +41,8 @@ pub struct Deploying<'a> {
     pub reporter: &'a Reporter,
     /// Time to converge and the stability window behind it.
     pub limits: ConvergenceLimits,
+    /// Logins to registries.
+    pub logins: &'a Logins,
     /// Values of secrets that cannot be generated, by compose key.
     pub given_secrets: &'a BTreeMap<String, String>,
 }
@@ -154,7 +157,8 @@ impl<'a> Deploying<'a> {
         let named = rendered.compose.images();
         let names: Vec<String> = named.iter().map(|(_, image, _)| image.clone()).collect();
         self.reporter.progress(&format!("pulling {} images of {}", names.len(), side.word()));
-        let pulled = match pull_missing(self.docker, &names, PULL_LIMIT, self.cancellation).await {
+        let pulled = match pull_missing(self.docker, &names, self.logins, PULL_LIMIT, self.cancellation).await
+        {
             Ok(pulled) => pulled,
             Err(PullError::Cancelled { .. }) => return Err(TierStop::Cancelled),
             Err(error) if error.is_recipes_fault() => {

@@ -26,7 +26,7 @@ pub async fn restore(tier: &mut TierRun, stage: &mut Stage<'_, '_>, kept: &Kept<
     }
     let since = Instant::now();
     stage.hooks(tier, kept, "restore pre-hook", |hooks| hooks.before_restore.as_deref()).await?;
-    stage.reporter.progress("restoring");
+    stage.deploying.reporter.progress("restoring");
     let volumes: Vec<String> = kept.plan.volumes.keys().cloned().collect();
     let restored = match kept.restic.restore(&kept.snapshot, &volumes).await {
         Ok(restored) => restored,
@@ -85,13 +85,15 @@ impl Stage<'_, '_> {
             return Ok(None);
         }
         let check = "containers are made anew";
-        let converging = Converging::begin(self.docker, &self.app.stack).await;
+        let converging = Converging::begin(self.deploying.docker, &self.app.stack).await;
         let converging = converging.map_err(|error| self.engine(tier, &error))?;
         for service in &services {
-            let made = stateful::make_anew(self.docker, &self.app.stack, service, self.lock).await;
+            let made =
+                stateful::make_anew(self.deploying.docker, &self.app.stack, service, self.deploying.lock)
+                    .await;
             made.map_err(|error| self.engine(tier, &error))?;
         }
-        let settled = self.wait(tier, check, since, converging, self.limits.stability).await?;
+        let settled = self.wait(tier, check, since, converging, self.deploying.limits.stability).await?;
         self.examiner.attach(tier, self.app, self.rendered, &settled.running()).await?;
         tier.passed(check, since, cause_outside(kept).trim_start_matches("; ").to_owned());
         Ok(Some(settled))
@@ -107,7 +109,7 @@ impl Stage<'_, '_> {
         let since = Instant::now();
         let mut settled = self.settle(tier, &kept.plan, STANDS).await?;
         if containers(&settled) != containers(before) {
-            settled = self.settle(tier, &kept.plan, self.limits.stability).await?;
+            settled = self.settle(tier, &kept.plan, self.deploying.limits.stability).await?;
             self.examiner.attach(tier, self.app, self.rendered, &settled.running()).await?;
         }
         tier.passed(

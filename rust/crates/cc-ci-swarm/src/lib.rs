@@ -15,6 +15,7 @@ pub mod pull;
 pub mod reap;
 pub mod recipe_files;
 pub mod record;
+pub mod registry_login;
 pub mod relay;
 pub mod restic;
 pub mod room_left;

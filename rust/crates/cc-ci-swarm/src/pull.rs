@@ -7,6 +7,7 @@ use cc_ci_process::cancel::Cancellation;
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::docker::{Attempt, Docker, DockerError};
+use crate::registry_login::{Logins, Registry};
 
 /// How many images are pulled at once; the engine itself pulls three layers of each at a time.
 const AT_ONCE: usize = 3;
@@ -23,6 +24,16 @@ pub enum PullError {
         image: String,
         /// The words of the registry.
         answer: String,
+    },
+    /// The registry does not let us have it: trouble, as nobody can tell whether it exists.
+    #[error("pulling {image}: the registry refuses it (\"{answer}\"): {}", remedy(.image, *.has_login))]
+    Denied {
+        /// The image.
+        image: String,
+        /// The words of the registry.
+        answer: String,
+        /// Whether it was asked with a login.
+        has_login: bool,
     },
     /// The registry could not be asked, limits the rate or failed: trouble.
     #[error("pulling {image}: {answer}; try again when the registry answers")]
@@ -61,6 +72,22 @@ impl PullError {
     }
 }
 
+fn remedy(image: &str, has_login: bool) -> String {
+    let registry = Registry::of(image);
+    let name = match registry {
+        Registry::Hub => String::new(),
+        Registry::Host(host) => format!(" {host}"),
+    };
+    if has_login {
+        return format!(
+            "this host's login may not have it; check the name, or run `docker login{name}` again"
+        );
+    }
+    format!(
+        "it is not there, or it needs a login; check the name, or run `docker login{name}` as the user who runs cc-ci"
+    )
+}
+
 /// An image that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PulledImage {
@@ -81,6 +108,7 @@ pub struct PulledImage {
 pub async fn pull_missing(
     docker: &Docker,
     images: &[String],
+    logins: &Logins,
     limit: Duration,
     cancellation: &Cancellation,
 ) -> Result<Vec<PulledImage>, PullError> {
@@ -88,7 +116,7 @@ pub async fn pull_missing(
     names.sort();
     names.dedup();
     futures_util::stream::iter(names)
-        .map(|image| one(docker, image, limit, cancellation))
+        .map(|image| one(docker, image, logins, limit, cancellation))
         .buffered(AT_ONCE)
         .try_collect()
         .await
@@ -97,6 +125,7 @@ pub async fn pull_missing(
 async fn one(
     docker: &Docker,
     image: String,
+    logins: &Logins,
     limit: Duration,
     cancellation: &Cancellation,
 ) -> Result<PulledImage, PullError> {
@@ -105,7 +134,7 @@ async fn one(
     }
     let start = Instant::now();
     let pulled = tokio::select! {
-        pulled = tokio::time::timeout(limit, pull(docker, &image)) => pulled,
+        pulled = tokio::time::timeout(limit, pull(docker, &image, logins)) => pulled,
         cause = cancellation.cancelled() => {
             return Err(PullError::Cancelled { image, cause: cause.to_string() });
         }
@@ -137,37 +166,63 @@ async fn look(
     }
 }
 
-async fn pull(docker: &Docker, image: &str) -> Result<(), PullError> {
+async fn pull(docker: &Docker, image: &str, logins: &Logins) -> Result<(), PullError> {
+    let login = logins.of(image).await;
+    let has_login = login.is_some();
     let (name, tag) = name_and_tag(image);
     let options = CreateImageOptions {
         from_image: Some(name.to_owned()),
         tag: Some(tag.to_owned()),
         ..CreateImageOptions::default()
     };
-    let mut stream = std::pin::pin!(docker.api().create_image(Some(options), None, None));
+    let mut stream = std::pin::pin!(docker.api().create_image(Some(options), None, login));
     while let Some(part) = stream.next().await {
         match part.attempt(|| format!("pulling {image}")) {
             Ok(_) => {}
             Err(DockerError::Answer { message, status, .. }) => {
-                return Err(refused(image, message, Some(status)));
+                return Err(refused(image, message, Some(status), has_login));
             }
-            Err(DockerError::Other { reason, .. }) => return Err(refused(image, reason, None)),
+            Err(DockerError::Other { reason, .. }) => return Err(refused(image, reason, None, has_login)),
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
 }
 
-/// Whose fault a refusal is. Seen: `manifest for … not found: manifest unknown` for a name or tag that does not
-/// exist; `connection refused`, time-outs, `toomanyrequests` and 5xx for a registry that does not answer.
-/// `pull access denied … repository does not exist` is Docker Hub's word for an unknown name.
-fn refused(image: &str, answer: String, status: Option<u16>) -> PullError {
+/// Words by which registries and engines say that the one who asks may not have it.
+const DENIALS: [&str; 8] = [
+    "unauthorized",
+    "no basic auth credentials",
+    "authentication required",
+    "incorrect username or password",
+    "requested access to the resource is denied",
+    "pull access denied",
+    "insufficient_scope",
+    "403 forbidden",
+];
+
+/// Whose fault a refusal is. Seen: `manifest for … not found: manifest unknown` for a name or tag that does not exist, where the
+/// engine has the containerd image store `…: not found` at the very end; `connection refused`, time-outs, `toomanyrequests` and
+/// 5xx for a registry that does not answer. `pull access denied … repository does not exist or may require 'docker login'` is
+/// the engine's word for any denial; of Docker Hub, asked as nobody, it means a name that nobody can have, and a recipe is for
+/// everybody. Of any other registry, and of one that knows us, nobody can tell what it means.
+fn refused(image: &str, answer: String, status: Option<u16>, has_login: bool) -> PullError {
     let text = answer.to_lowercase();
-    let is_unknown = ["manifest unknown", "name unknown", "repository does not exist", "not found: manifest"]
-        .iter()
-        .any(|words| text.contains(words))
-        || (status == Some(400) && text.contains("invalid reference format"));
+    let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
+    let is_public = Registry::of(image) == Registry::Hub && !has_login;
     let image = image.to_owned();
+    if says(&["toomanyrequests", "too many requests"]) {
+        return PullError::Registry { image, answer };
+    }
+    if says(&["repository does not exist"]) && is_public {
+        return PullError::Missing { image, answer };
+    }
+    if says(&DENIALS) {
+        return PullError::Denied { image, answer, has_login };
+    }
+    let is_unknown = says(&["manifest unknown", "name unknown", "not found: manifest"])
+        || text.trim_end_matches(['"', ' ']).ends_with(": not found")
+        || (status == Some(400) && says(&["invalid reference format"]));
     if is_unknown { PullError::Missing { image, answer } } else { PullError::Registry { image, answer } }
 }
 
@@ -224,17 +279,40 @@ mod tests {
     fn only_an_image_that_does_not_exist_is_the_recipes_fault() {
         for (answer, is_recipes) in [
             ("manifest for reg/x:1 not found: manifest unknown: manifest unknown", true),
-            ("pull access denied for nope, repository does not exist or may require 'docker login'", true),
             ("Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused", false),
+            ("failed to resolve reference \"reg/x:1\": reg/x:1: not found", true),
+            ("dial tcp: lookup reg.example: no such host", false),
+            ("Get \"http://reg/v2/x/manifests/1\": no basic auth credentials", false),
             ("toomanyrequests: You have reached your pull rate limit", false),
             ("received unexpected HTTP status: 503 Service Unavailable", false),
             ("Get \"https://reg/v2/\": net/http: TLS handshake timeout", false),
             ("write /var/lib/docker/tmp/x: no space left on device", false),
         ] {
-            let error = refused("reg/x:1", answer.to_owned(), Some(500));
+            let error = refused("reg/x:1", answer.to_owned(), Some(500), false);
             assert_eq!(error.is_recipes_fault(), is_recipes, "{error}");
             assert!(error.to_string().contains("reg/x:1"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_denial_is_the_recipes_fault_only_where_nobody_can_have_the_image() {
+        let engines = "pull access denied for x, repository does not exist or may require 'docker login': denied: \
+                       requested access to the resource is denied";
+        let containerds = "failed to resolve reference: pull access denied, repository does not exist or may require \
+                           authorization: server message: insufficient_scope: authorization failed";
+        for denied in [engines, containerds] {
+            assert!(refused("nope/x:1", denied.to_owned(), Some(404), false).is_recipes_fault(), "{denied}");
+            for (image, has_login) in
+                [("nope/x:1", true), ("reg.example/x:1", false), ("reg.example/x:1", true)]
+            {
+                let error = refused(image, denied.to_owned(), Some(404), has_login);
+                assert!(matches!(error, PullError::Denied { .. }) && !error.is_recipes_fault(), "{error}");
+                assert!(error.to_string().contains("docker login"), "{error}");
+            }
+        }
+        let error =
+            refused("reg.example/x:1", "unauthorized: authentication required".to_owned(), Some(500), false);
+        assert!(error.to_string().contains("run `docker login reg.example` as the user"), "{error}");
     }
 
     #[test]

@@ -4,11 +4,14 @@
 use std::time::Duration;
 
 use cc_ci_model::inventory::Kind;
+use cc_ci_process::mask::Masker;
 use cc_ci_swarm::exec::running_container;
 use cc_ci_swarm::helper_container::{HelperError, HelperJob, HelperNetwork, HelperVolume, run_helper};
 use cc_ci_swarm::inventory::survey;
 use cc_ci_swarm::pull::{PullError, pull_missing};
+use cc_ci_swarm::registry_login::Logins;
 use cc_ci_testkit::engine_or_skip;
+use cc_ci_testkit::own_registry::OwnRegistry;
 
 mod support;
 use support::{LIMITS, Probe, TestRun};
@@ -20,10 +23,15 @@ async fn only_missing_images_are_pulled_and_digests_are_recorded() {
     let engine = engine_or_skip!();
     let run = TestRun::start(engine, "pull").await;
     let there = run.engine.image("probe:1.0").clone();
-    let pulled =
-        pull_missing(&run.docker, &[there.reference.clone(), there.reference.clone()], LIMIT, &run.never)
-            .await
-            .unwrap();
+    let pulled = pull_missing(
+        &run.docker,
+        &[there.reference.clone(), there.reference.clone()],
+        &Logins::none(),
+        LIMIT,
+        &run.never,
+    )
+    .await
+    .unwrap();
     assert_eq!(pulled.len(), 1);
     assert_eq!((pulled[0].digest.as_deref(), pulled[0].took), (Some(there.digest.as_str()), None));
 
@@ -31,7 +39,9 @@ async fn only_missing_images_are_pulled_and_digests_are_recorded() {
     let gone = run.engine.image("nginx:1.2").clone();
     run.cli(&["image", "rm", "--force", &gone.reference]);
     let pulled =
-        pull_missing(&run.docker, std::slice::from_ref(&gone.reference), LIMIT, &run.never).await.unwrap();
+        pull_missing(&run.docker, std::slice::from_ref(&gone.reference), &Logins::none(), LIMIT, &run.never)
+            .await
+            .unwrap();
     assert_eq!(pulled[0].digest.as_deref(), Some(gone.digest.as_str()));
     assert!(pulled[0].took.is_some() && pulled[0].size_bytes > 0, "{pulled:?}");
 }
@@ -41,15 +51,57 @@ async fn image_pull_time_is_not_convergence_time() {
     let engine = engine_or_skip!();
     let run = TestRun::start(engine, "refused").await;
     let unknown = format!("{}/nothing:9", run.engine.registry);
-    let error =
-        pull_missing(&run.docker, std::slice::from_ref(&unknown), LIMIT, &run.never).await.unwrap_err();
+    let error = pull_missing(&run.docker, std::slice::from_ref(&unknown), &Logins::none(), LIMIT, &run.never)
+        .await
+        .unwrap_err();
     assert!(matches!(&error, PullError::Missing { image, .. } if *image == unknown), "{error}");
     assert!(error.is_recipes_fault());
 
     let down = "127.0.0.1:1/nothing:9".to_owned();
-    let error = pull_missing(&run.docker, &[down], LIMIT, &run.never).await.unwrap_err();
+    let error = pull_missing(&run.docker, &[down], &Logins::none(), LIMIT, &run.never).await.unwrap_err();
     assert!(matches!(error, PullError::Registry { .. }) && !error.is_recipes_fault(), "{error}");
     assert!(error.to_string().contains("127.0.0.1:1/nothing:9"), "{error}");
+}
+
+/// `tester` with this password is the only one whom a closed registry knows.
+const PASSWORD: &str = "open-sesame";
+/// The same, hashed with the least effort that bcrypt knows.
+const TESTER: &str = "tester:$2b$04$usVwPtyeePNjeusR4PlByOJqE/LLezdrKno/gLZ/aLUkq1Zqjg9ei";
+
+#[tokio::test]
+async fn a_closed_registry_is_pulled_from_with_the_users_login_and_is_trouble_without() {
+    let engine = engine_or_skip!();
+    let registry = OwnRegistry::closed(TESTER).unwrap();
+    let run = TestRun::start(engine, "closed").await;
+    let image = format!("{}/private:1", registry.address());
+    let config = run.folder.path().join("docker");
+    std::fs::create_dir(&config).unwrap();
+    let login = |password: &str| {
+        let auth = cc_ci_testkit::own_registry::basic("tester", password);
+        let text = format!("{{\"auths\": {{\"{}\": {{\"auth\": \"{auth}\"}}}}}}", registry.address());
+        std::fs::write(config.join("config.json"), text).unwrap();
+        Logins::read(&config.join("config.json"), None, &Masker::new()).unwrap()
+    };
+    let own = login(PASSWORD);
+    run.cli(&["tag", &run.engine.image("probe:1.0").reference, &image]);
+    run.cli(&["--config", &config.to_string_lossy(), "push", "--quiet", &image]);
+    run.cli(&["image", "rm", &image]);
+
+    let wanted = std::slice::from_ref(&image);
+    for (logins, said) in [(Logins::none(), "needs a login"), (login("wrong-word"), "this host's login")] {
+        let error = pull_missing(&run.docker, wanted, &logins, LIMIT, &run.never).await.unwrap_err();
+        assert!(matches!(error, PullError::Denied { .. }) && !error.is_recipes_fault(), "{error}");
+        assert!(
+            error.to_string().contains(said) && error.to_string().contains(registry.address()),
+            "{error}"
+        );
+    }
+    let pulled = pull_missing(&run.docker, wanted, &own, LIMIT, &run.never).await.unwrap();
+    assert!(pulled[0].took.is_some(), "{pulled:?}");
+    run.cli(&["image", "rm", &image]);
+    let other = format!("{}/private:2", registry.address());
+    let error = pull_missing(&run.docker, &[other], &own, LIMIT, &run.never).await.unwrap_err();
+    assert!(error.is_recipes_fault(), "with a login it is known what is not there: {error}");
 }
 
 fn job(run: &TestRun, argv: &[&str]) -> HelperJob {

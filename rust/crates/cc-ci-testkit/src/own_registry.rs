@@ -32,11 +32,29 @@ impl OwnRegistry {
     /// # Errors
     /// It cannot be started or does not answer within 20 s.
     pub fn start() -> Result<Self, OwnRegistryError> {
+        Self::start_for(None)
+    }
+
+    /// The same, for one user alone: a line `name:hash` as Apache's htpasswd writes it with bcrypt.
+    ///
+    /// # Errors
+    /// As [`OwnRegistry::start`].
+    pub fn closed(user: &str) -> Result<Self, OwnRegistryError> {
+        Self::start_for(Some(user))
+    }
+
+    fn start_for(user: Option<&str>) -> Result<Self, OwnRegistryError> {
         let folder = tempfile::tempdir()?;
         // Free at this moment; who takes it in between makes the start fail, not succeed wrongly.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let settings = folder.path().join("registry.yml");
-        std::fs::write(&settings, registry::settings(&folder.path().join("images"), port))?;
+        let mut text = registry::settings(&folder.path().join("images"), port);
+        if let Some(user) = user {
+            let users = folder.path().join("users");
+            std::fs::write(&users, format!("{user}\n"))?;
+            text += &format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", users.display());
+        }
+        std::fs::write(&settings, text)?;
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "docker-registry", "serve"])
             .arg(&settings)
@@ -58,6 +76,12 @@ impl OwnRegistry {
     pub fn address(&self) -> &str {
         &self.address
     }
+}
+
+/// User and password as HTTP's basic scheme and the Docker CLI's `config.json` write them (RFC 7617).
+pub fn basic(user: &str, password: &str) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))
 }
 
 impl Drop for OwnRegistry {

@@ -19,7 +19,7 @@ impl Story<'_> {
         hands: &Hands,
     ) -> Result<(), Stop> {
         let app = stage.app;
-        let Some(plan) = backup_tier::capability(stage.docker, app).await? else {
+        let Some(plan) = backup_tier::capability(stage.deploying.docker, app).await? else {
             self.without_meaning(&[Tier::Backup, Tier::Restore], "what is deployed has no backup labels");
             return Ok(());
         };

@@ -10,6 +10,7 @@ use cc_ci_model::outcome::{Ending, TierOutcome};
 use cc_ci_model::tier::Tier;
 use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, NativeDeployer, Rendered};
+use cc_ci_swarm::registry_login::Logins;
 use cc_ci_swarm::snapshot;
 use cc_ci_swarm::teardown::teardown;
 
@@ -48,6 +49,8 @@ impl Story<'_> {
         let own = self.setup.settings.limits.for_recipe(&self.setup.recipe_toml.app.timeouts);
         let limits = ConvergenceLimits { time: own.deploy.into(), ..ConvergenceLimits::default() };
         let given = BTreeMap::new();
+        let logins = Logins::of_user(&self.programs, self.reporter.masker());
+        let logins = logins.map_err(|error| trouble("registry logins", error, false))?;
         let reporter = self.reporter.clone();
         let deploying = Deploying {
             docker,
@@ -56,6 +59,7 @@ impl Story<'_> {
             cancellation: self.cancellation,
             reporter: &reporter,
             limits,
+            logins: &logins,
             given_secrets: &given,
         };
         let mut examiner = Examiner::new(
@@ -116,14 +120,10 @@ impl Story<'_> {
         }
         if self.goes_on() && prepared.plan.runs(Tier::Backup) {
             let stage = Stage {
-                docker,
-                lock: &hands.lock,
-                cancellation: self.cancellation,
-                reporter: &reporter,
+                deploying: &deploying,
                 app,
                 rendered: &rendered,
                 helper_image: &self.setup.settings.helper_image,
-                limits: deploying.limits,
                 examiner: &mut examiner,
             };
             self.back_up_and_restore(stage, prepared, hands).await?;
