@@ -25,6 +25,10 @@ use blame::Blame;
 const ALLOCATION: Duration = Duration::from_secs(6);
 /// How long no node may be able to take a task; a port held by the old task becomes free before that.
 const PLACEMENT: Duration = Duration::from_secs(30);
+/// How long after a container was killed the engine may take to say that it went over its memory limit.
+const WORD_ON_MEMORY: Duration = Duration::from_millis(1500);
+/// Exit status of a container that was killed: 128 and the number of the signal.
+const KILLED: i64 = 137;
 /// How long after the deploy a service may be missing or be the old one; the answer of the API is immediate.
 const SPEC_VISIBLE: Duration = Duration::from_secs(5);
 /// How long a service without any live task is watched before it is said that its restart policy gave up.
@@ -191,6 +195,8 @@ pub struct TaskFacts {
     pub is_healthy: Option<bool>,
     /// Whether the kernel killed something in it for want of memory.
     pub is_out_of_memory: bool,
+    /// Whether its own spec limits its memory: that of the service may be another one again by now.
+    pub has_memory_limit: bool,
 }
 
 /// One service as it is.
@@ -220,8 +226,6 @@ pub struct ServiceFacts {
     pub tasks: Vec<TaskFacts>,
     /// Names of its networks that got no subnet; if all have one, names of all.
     pub networks: Vec<String>,
-    /// Whether its containers have a memory limit of their own: without one, only the host's memory ends.
-    pub has_memory_limit: bool,
     /// Ports of the host that it takes for itself, without swarm's load balancing.
     pub host_ports: Vec<u16>,
 }
@@ -348,7 +352,11 @@ fn failure_of(blame: &Blame<'_>, elapsed: Duration, limits: &Limits, others_star
     if let Some(failure) = stuck_task(blame) {
         return Some(failure);
     }
-    let out_of_memory = service.has_memory_limit && failures(service).any(|task| task.is_out_of_memory);
+    if word_on_memory_may_come(service) {
+        return None;
+    }
+    let is_over_its_limit = |task: &TaskFacts| task.is_out_of_memory && task.has_memory_limit;
+    let out_of_memory = failures(service).any(is_over_its_limit);
     let told = |failure: Failure| {
         if out_of_memory {
             Failure::OutOfMemory { service: name(), then: failure.to_string() }
@@ -460,8 +468,20 @@ fn missing_image(error: &str) -> Option<String> {
 }
 
 /// What a service still waits for; `None` if it has settled.
+/// Whether the first task that failed was killed just now, under a memory limit: why is said by the engine in an event of
+/// its own, which may come after the end of the task.
+fn word_on_memory_may_come(service: &ServiceFacts) -> bool {
+    failures(service).max_by_key(|task| task.in_state).is_some_and(|task| {
+        let is_told = task.is_out_of_memory || task.error.contains("unhealthy");
+        task.exit_code == Some(KILLED) && task.has_memory_limit && !is_told && task.in_state < WORD_ON_MEMORY
+    })
+}
+
 fn waits_for(service: &ServiceFacts, elapsed: Duration, limits: &Limits) -> Option<String> {
     let name = &service.name;
+    if word_on_memory_may_come(service) {
+        return Some(format!("{name}: a task was killed, and why is not known yet"));
+    }
     if let Some(update) = own_update(service)
         && update.state != UpdateState::Completed
         && service.is_present

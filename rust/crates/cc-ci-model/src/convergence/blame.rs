@@ -23,7 +23,7 @@ impl<'a> Blame<'a> {
     pub(super) fn host_fault(&self, task: &TaskFacts) -> Option<HostFault> {
         let fault =
             host_fault(&task.error).filter(|fault| !(is_port(*fault) && self.takes_its_own_port(task)));
-        let killed = task.is_out_of_memory && !self.service.has_memory_limit;
+        let killed = task.is_out_of_memory && !task.has_memory_limit;
         fault.or_else(|| killed.then_some(OUT_OF_MEMORY))
     }
 
@@ -188,8 +188,8 @@ mod tests {
         tasks.iter_mut().for_each(|task| task.is_out_of_memory = true);
         let told = failure(at(20.0, vec![service(Change::First, tasks.clone())]));
         assert!(hosts(&told) && told.to_string().contains("ran out of memory"), "{told}");
-        let limited = ServiceFacts { has_memory_limit: true, ..service(Change::First, tasks) };
-        let told = failure(at(20.0, vec![limited]));
+        tasks.iter_mut().for_each(|task| task.has_memory_limit = true);
+        let told = failure(at(20.0, vec![service(Change::First, tasks)]));
         assert!(matches!(told, Failure::OutOfMemory { .. }) && !told.is_trouble(), "{told}");
     }
 }

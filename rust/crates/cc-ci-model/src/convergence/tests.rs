@@ -23,6 +23,7 @@ pub(super) fn task(id: &str, state: TaskState, seconds: f32) -> TaskFacts {
         in_state: Duration::from_secs_f32(seconds),
         is_healthy: None,
         is_out_of_memory: false,
+        has_memory_limit: false,
     }
 }
 
@@ -49,7 +50,6 @@ pub(super) fn service(change: Change, tasks: Vec<TaskFacts>) -> ServiceFacts {
         update_before: None,
         tasks,
         networks: vec![],
-        has_memory_limit: false,
         host_ports: vec![],
     }
 }
@@ -284,13 +284,33 @@ fn rejected_twice_is_final_and_once_is_not() {
     );
 }
 
+/// The label is the base's again, which says nothing about the deployer: the update state goes before it.
+#[test]
+fn rollback_is_reported_as_rollback_not_as_wrong_commit() {
+    for state in [RollbackStarted, RollbackPaused, RollbackCompleted] {
+        let back = rolled_back(state, vec![old("t1", Running), failed("t2", "task: non-zero exit (3)", 1.0)]);
+        assert_ne!(
+            Some(&back.labels),
+            back.sent.as_ref().map(|sent| &sent.labels),
+            "the label is another one"
+        );
+        let told = failure(at(20.0, vec![back]));
+        assert!(matches!(told, Failure::RolledBack { .. }), "{told}");
+        let text = told.to_string();
+        for words in ["service app", &state.to_string(), "non-zero exit (3)"] {
+            assert!(text.contains(words), "{words} is missing in {text}");
+        }
+    }
+}
+
 #[test]
 fn memory_limit_is_named_as_the_cause_of_the_rollback() {
     let mut killed = failed("t2", "task: non-zero exit (137)", 1.0);
-    killed.is_out_of_memory = true;
+    // The limit is that of the spec it was made for; the service is back at one that has none.
+    (killed.is_out_of_memory, killed.has_memory_limit) = (true, true);
     killed.is_current = false;
     let back = rolled_back(RollbackStarted, vec![old("t1", Running), killed.clone()]);
-    let told = failure(at(1.9, vec![ServiceFacts { has_memory_limit: true, ..back }]));
+    let told = failure(at(1.9, vec![back]));
     assert!(
         matches!(&told, Failure::OutOfMemory { then, .. } if then.contains("rollback_started")),
         "{told}"
@@ -299,6 +319,25 @@ fn memory_limit_is_named_as_the_cause_of_the_rollback() {
     killed.is_current = true;
     let recovered = service(Change::First, vec![killed, task("t3", Running, 9.0)]);
     reason(at(10.0, vec![recovered]));
+}
+
+#[test]
+fn killed_task_with_a_memory_limit_is_told_when_its_cause_is_known() {
+    let killed = |seconds: f32| {
+        let mut task = failed("t2", "task: non-zero exit (137)", seconds);
+        (task.exit_code, task.has_memory_limit, task.is_current) = (Some(137), true, false);
+        task
+    };
+    let back = |task: TaskFacts| rolled_back(RollbackStarted, vec![old("t1", Running), task]);
+    let told = reason(at(1.9, vec![back(killed(0.2))]));
+    assert!(told.contains("why is not known yet"), "{told}");
+    let mut known = killed(0.3);
+    known.is_out_of_memory = true;
+    let told = failure(at(2.0, vec![back(known)]));
+    assert!(matches!(told, Failure::OutOfMemory { .. }), "{told}");
+    // No word came: then it was something else.
+    let told = failure(at(4.0, vec![back(killed(2.0))]));
+    assert!(matches!(told, Failure::RolledBack { .. }), "{told}");
 }
 
 #[test]

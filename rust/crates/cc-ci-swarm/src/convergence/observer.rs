@@ -185,7 +185,6 @@ impl<'a> Observer<'a> {
             update_before: self.former.get(&name).and_then(|former| former.update.clone()),
             tasks,
             networks,
-            has_memory_limit: has_memory_limit(&template),
             host_ports: host_ports(spec.endpoint_spec.as_ref()),
             name,
         })
@@ -230,6 +229,7 @@ impl<'a> Observer<'a> {
             exit_code: container.exit_code,
             in_state: self.age(task),
             is_healthy: of_task.and_then(health_of),
+            has_memory_limit: task.spec.as_ref().is_some_and(has_memory_limit),
             is_out_of_memory: container_id.as_deref().is_some_and(|id| events.is_out_of_memory(id))
                 || self.is_killed_by_the_host(task, container.exit_code),
             id,
@@ -313,7 +313,6 @@ fn missing(name: &str, sent: &Sent) -> ServiceFacts {
         update_before: None,
         tasks: Vec::new(),
         networks: Vec::new(),
-        has_memory_limit: false,
         host_ports: Vec::new(),
     }
 }
