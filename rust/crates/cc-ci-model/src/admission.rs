@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_that_starts_first_needs_its_memory_twice() {
+    fn start_first_update_is_budgeted_for_both_copies() {
         let needs = Needs { starts_first: true, ..NEEDS };
         let short = shortages(&host(), &needs, &FLOORS);
         assert_eq!(short, ["memory: 2048 MiB free, 2056 MiB needed, twice the app's as it starts first"]);

@@ -3,12 +3,16 @@
 //! Whatever is not the defect is the sound recipe to the letter, and the sound one is green: so the defect alone is
 //! what turns a run red.
 
+mod edited;
+
 use std::path::Path;
 
 use cc_ci_model::tier::Tier;
 
 use crate::recipe_repository::{RecipeRepository, RepositoryError};
 use crate::testbed::TestEngine;
+
+pub use edited::{binds_root, binds_socket, nested_default};
 
 /// A recipe with at most one defect, and what a run of it must say.
 #[derive(Debug, Clone)]
@@ -98,7 +102,7 @@ pub fn crashes_once(engine: &TestEngine) -> Canary {
 
 /// The canaries, each with one defect.
 pub fn all(engine: &TestEngine) -> Vec<Canary> {
-    vec![
+    let mut all = vec![
         crash_loop(engine),
         not_serving(engine),
         never_healthy(engine),
@@ -108,7 +112,9 @@ pub fn all(engine: &TestEngine) -> Vec<Canary> {
         pauses(engine),
         keeps_image(engine),
         loses_volume(engine),
-    ]
+    ];
+    all.extend(edited::all(engine));
+    all
 }
 
 fn crash_loop(engine: &TestEngine) -> Canary {
@@ -392,11 +398,32 @@ mod tests {
     #[test]
     fn a_canary_differs_from_the_sound_recipe_by_its_defect_alone() {
         let engine = engine();
-        let sound: Vec<String> = sound(&engine).head[0].1.lines().map(str::to_owned).collect();
-        for canary in all(&engine) {
-            let other: Vec<&str> = canary.head[0].1.lines().collect();
-            let added = other.iter().filter(|line| !sound.iter().any(|known| known == *line)).count();
+        let text = |canary: &Canary| format!("{}{}", canary.head[0].1, canary.recipe_toml);
+        let sound: Vec<String> = text(&sound(&engine)).lines().map(str::to_owned).collect();
+        let others = [binds_root(&engine), binds_socket(&engine), nested_default(&engine)];
+        for canary in all(&engine).into_iter().chain(others) {
+            let text = text(&canary);
+            let added = text.lines().filter(|line| !sound.iter().any(|known| known == line)).count();
             assert!((1..=3).contains(&added), "{}: {added} lines that the sound recipe lacks", canary.name);
+        }
+    }
+
+    /// Those of backup and restore are databases (`cc-ci/tests/database`).
+    #[test]
+    fn each_red_fixture_is_red_at_its_own_tier() {
+        let all = all(&engine());
+        for tier in [Tier::Install, Tier::Upgrade, Tier::Custom] {
+            assert!(all.iter().any(|canary| canary.expected.failing == Some(tier)), "none is red at {tier}");
+        }
+        for Canary { name, expected, base, .. } in all {
+            assert_eq!(expected.failing.is_some(), expected.exit == 1, "{name}: red, and in which tier?");
+            let before = |tier: &Tier| expected.failing.is_none_or(|failing| *tier < failing);
+            assert!(expected.passing.iter().all(before), "{name}: a tier behind the red one cannot pass");
+            assert!(!expected.words.is_empty(), "{name}: red for which reason?");
+            assert!(
+                expected.failing != Some(Tier::Upgrade) || base.is_some(),
+                "{name}: nothing to upgrade from"
+            );
         }
     }
 
