@@ -44,12 +44,23 @@ pub(crate) fn all() -> anyhow::Result<Vec<Checked>> {
     deny.args(["--log-level", "error", "check", "bans", "licenses", "sources"])
         .current_dir(workspace::folder());
     note("deny", passes(deny)?);
+    note("released", is_without_switches()?);
     let drift = docs::check();
     if let Err(error) = &drift {
         say(format!("docs: {error:#}"));
     }
     note("docs", drift.is_ok());
     Ok(checked)
+}
+
+/// Whether what is released is built without the switches that tests have (`cc-ci-harness/src/mutation.rs`).
+fn is_without_switches() -> anyhow::Result<bool> {
+    let tree = ["tree", "--quiet", "--package", "cc-ci", "--edges", "no-dev", "--format", "{p} {f}"];
+    let output = workspace::cargo(&tree).output().context("starting cargo tree")?;
+    let tree = String::from_utf8_lossy(&output.stdout);
+    let harness: Vec<&str> = tree.lines().filter(|line| line.contains("cc-ci-harness ")).collect();
+    // A tree without the harness would be no answer.
+    Ok(!harness.is_empty() && harness.iter().all(|line| !line.contains("mutation")))
 }
 
 fn passes(mut command: Command) -> anyhow::Result<bool> {

@@ -19,6 +19,7 @@ pub mod host;
 pub mod http;
 pub mod lint_tier;
 pub mod local_tests;
+mod mutation;
 pub mod pinned;
 pub mod prepare;
 pub mod report;

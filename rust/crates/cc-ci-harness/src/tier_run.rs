@@ -6,6 +6,7 @@ use cc_ci_model::outcome::{Status, TierOutcome, Trouble, Unjudged};
 use cc_ci_model::result::{CheckReport, Origin, TierReport};
 use cc_ci_model::tier::Tier;
 
+use crate::mutation;
 use crate::report::Reporter;
 
 /// Why a tier stopped before its end.
@@ -70,6 +71,7 @@ impl TierRun {
 
     /// Records a check and says how it ended.
     pub fn record(&mut self, check: CheckReport) {
+        let check = mutation::as_it_counts(check);
         if !self.is_aside {
             self.reporter.check(self.tier, &check);
         }

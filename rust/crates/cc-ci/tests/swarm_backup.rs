@@ -1,95 +1,25 @@
 //! Backup and restore of a small database made of a file: sound, and with one defect each, red in the tier of the defect.
 
+mod database;
+
 use cc_ci_model::outcome::Status;
 use cc_ci_model::plan::Decision;
 use cc_ci_model::tier::Tier;
 use cc_ci_testkit::engine_or_skip;
 use cc_ci_testkit::onlooker::Onlooker;
-use cc_ci_testkit::recipe_repository::RecipeRepository;
 use cc_ci_testkit::run_host::{Ended, RunHost};
 use cc_ci_testkit::testbed::TestEngine;
+use database::{
+    archives_nothing, changed, dumps_outside, hook_fails, labels, loads_nothing, misses_a_path, prepare_on,
+    truncates,
+};
 
 const CC_CI: &str = env!("CARGO_BIN_EXE_cc-ci");
-
-/// Writes what the database holds into the volume, as a dump program does.
-const DUMP: &str =
-    "( echo '-- MariaDB dump 10.19'; cat /data/live; echo '-- Dump completed' ) > /data/dump.sql";
-/// Loads it.
-const LOAD: &str = "sed -e 1d -e '$$d' /data/dump.sql > /data/live";
-
-/// The sound recipe, whose labels a test changes.
-fn labels() -> Vec<(&'static str, &'static str)> {
-    vec![
-        ("backupbot.backup", "true"),
-        ("backupbot.backup.pre-hook", DUMP),
-        ("backupbot.backup.volumes.data.path", "dump.sql"),
-        ("backupbot.restore.post-hook", LOAD),
-    ]
-}
-
-fn changed(changes: &[(&'static str, Option<&'static str>)]) -> Vec<(&'static str, &'static str)> {
-    let mut all = labels();
-    for (key, value) in changes {
-        all.retain(|(known, _)| known != key);
-        all.extend(value.map(|value| (*key, value)));
-    }
-    all
-}
-
-const RECIPE_TOML: &str = r#"
-schema = 1
-
-[app]
-timeouts = { deploy = "60s", http = "10s" }
-health = { path = "/" }
-
-[[seed]]
-name = "a row"
-plant = { exec = { service = "db", command = ["sh", "-c", "echo {{marker}} > /data/live"] } }
-expect = { exec = { service = "db", command = ["cat", "/data/live"], contains = ["{{marker}}"] } }
-"#;
-
-fn compose(engine: &TestEngine, labels: &[(&str, &str)]) -> String {
-    let image = &engine.image("nginx:1.0").reference;
-    let labels: String = labels.iter().map(|(key, value)| format!("        {key}: {value:?}\n")).collect();
-    let labels = if labels.is_empty() { String::new() } else { format!("      labels:\n{labels}") };
-    format!(
-        r#"version: "3.8"
-services:
-  app:
-    image: {image}
-    networks: [proxy]
-    volumes: ["content:/content"]
-    deploy:
-      update_config: {{ monitor: 500ms }}
-      restart_policy: {{ delay: 100ms }}
-      labels:
-        - "traefik.enable=true"
-        - "traefik.http.services.${{STACK_NAME}}.loadbalancer.server.port=80"
-        - "coop-cloud.${{STACK_NAME}}.version=0.1.0+1.0"
-  db:
-    image: {image}
-    volumes: ["data:/data"]
-    deploy:
-      update_config: {{ monitor: 500ms }}
-      restart_policy: {{ delay: 100ms }}
-{labels}networks: {{ proxy: {{ external: true }} }}
-volumes: {{ content: {{}}, data: {{}} }}
-"#
-    )
-}
 
 /// A host with the recipe on it, and the arguments of a run.
 fn prepare(engine: &TestEngine, recipe: &str, labels: &[(&str, &str)]) -> (RunHost, Vec<String>) {
     let host = RunHost::new(CC_CI, engine);
-    host.set_test_data(recipe, RECIPE_TOML);
-    let mut repository =
-        RecipeRepository::create(&host.path("repositories").join(recipe)).expect("a new repository");
-    let sample = "TYPE=database\nDOMAIN=database.example.com\nLETS_ENCRYPT_ENV=production\n".to_owned();
-    let files = [("compose.yml", compose(engine, labels)), (".env.sample", sample)];
-    repository.put(&files).expect("files in a new repository");
-    let head = repository.commit("a database").expect("a commit in a new repository");
-    let arguments = host.arguments_for(recipe, &repository, &head);
+    let arguments = prepare_on(&host, engine, recipe, labels);
     (host, arguments)
 }
 
@@ -139,37 +69,28 @@ fn restore_is_judged_by_data_not_by_exit_status() {
     assert_eq!(ended.result().retries, Vec::<String>::new());
 
     // Every command ends with 0, and the data does not come back.
-    let without = changed(&[("backupbot.restore.post-hook", None)]);
-    let (_host, ended) = run(&engine, "database", &without);
+    let (_host, ended) = run(&engine, "database", &loads_nothing());
     is_red(&ended, Tier::Restore, &["service db has a dump hook and no restore hook"]);
 }
 
 #[test]
 fn backup_that_archives_nothing_is_red_at_backup() {
     let engine = engine_or_skip!();
-    let nothing = changed(&[
-        ("backupbot.backup.pre-hook", None),
-        ("backupbot.backup.volumes.content", Some("false")),
-        ("backupbot.backup.volumes.data.path", Some("nowhere.sql")),
-    ]);
-    let (_host, ended) = run(&engine, "database-nothing", &nothing);
+    let (_host, ended) = run(&engine, "database-nothing", &archives_nothing());
     is_red(&ended, Tier::Backup, &["nothing that the labels name is there", "nowhere.sql"]);
 }
 
 #[test]
 fn backup_that_misses_one_of_two_paths_is_red_at_backup() {
     let engine = engine_or_skip!();
-    let two = changed(&[("backupbot.backup.volumes.data.path", Some("dump.sql,media"))]);
-    let (_host, ended) = run(&engine, "database-two", &two);
+    let (_host, ended) = run(&engine, "database-two", &misses_a_path());
     is_red(&ended, Tier::Backup, &["media of volume", "is not in the snapshot"]);
 }
 
 #[test]
 fn truncated_dump_is_redone_then_red() {
     let engine = engine_or_skip!();
-    let half = "( echo '-- MariaDB dump 10.19'; cat /data/live ) > /data/dump.sql";
-    let (_host, ended) =
-        run(&engine, "database-half", &changed(&[("backupbot.backup.pre-hook", Some(half))]));
+    let (_host, ended) = run(&engine, "database-half", &truncates());
     is_red(&ended, Tier::Backup, &["dump.sql", "it is truncated", "3 backups were made"]);
     let retries = ended.result().retries;
     assert_eq!(retries.len(), 2, "{retries:?}");
@@ -184,9 +105,7 @@ fn truncated_dump_is_redone_then_red() {
 #[test]
 fn hook_that_fails_is_red_at_backup_at_once() {
     let engine = engine_or_skip!();
-    let failing = "echo 'no such table' >&2; exit 3";
-    let (_host, ended) =
-        run(&engine, "database-hook", &changed(&[("backupbot.backup.pre-hook", Some(failing))]));
+    let (_host, ended) = run(&engine, "database-hook", &hook_fails());
     is_red(&ended, Tier::Backup, &["pre-hook of service db ended with 3: no such table"]);
     assert_eq!(ended.result().retries, Vec::<String>::new());
 }
@@ -207,13 +126,7 @@ fn backup_is_made_again_where_the_container_was_replaced_and_says_so() {
 #[test]
 fn dump_outside_a_volume_is_caught_by_restore() {
     let engine = engine_or_skip!();
-    let outside = changed(&[
-        ("backupbot.backup.pre-hook", Some("cp /data/live /tmp/dump.sql")),
-        ("backupbot.backup.volumes.data", Some("false")),
-        ("backupbot.backup.volumes.data.path", None),
-        ("backupbot.restore.post-hook", Some("cp /tmp/dump.sql /data/live")),
-    ]);
-    let (_host, ended) = run(&engine, "database-outside", &outside);
+    let (_host, ended) = run(&engine, "database-outside", &dumps_outside());
     is_red(&ended, Tier::Restore, &["/tmp/dump.sql outside of every volume"]);
 }
 

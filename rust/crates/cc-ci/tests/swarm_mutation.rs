@@ -1,0 +1,190 @@
+//! No check is decoration: each of ours is switched off once, and then a canary that it alone catches is green.
+//!
+//! A tier ends at a check that fails, so what comes behind it in the tier is not asked. A selection runs with every change;
+//! `CCCI_TEST_MUTATION=all` (`cargo xtask test long`) runs all rows and looks for checks that have none.
+
+mod database;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use cc_ci_model::outcome::Status;
+use cc_ci_testkit::canaries;
+use cc_ci_testkit::engine_or_skip;
+use cc_ci_testkit::run_host::{Ended, RunHost};
+use cc_ci_testkit::testbed::TestEngine;
+
+const CC_CI: &str = env!("CARGO_BIN_EXE_cc-ci");
+
+/// A canary and the checks that stand between it and a wrong green.
+struct Row {
+    /// A name of [`canaries::all`], or one of [`DATABASES`].
+    canary: &'static str,
+    tiers: &'static str,
+    /// Names of the checks; with all but the last off, the canary is still red by the last.
+    off: &'static [&'static str],
+    /// How the run ends then: 0, or 2 where the count of deploys is a second net.
+    ends: i32,
+    /// Whether the row runs with every change.
+    is_selected: bool,
+}
+
+const fn row(canary: &'static str, tiers: &'static str, off: &'static [&'static str]) -> Row {
+    Row { canary, tiers, off, ends: 0, is_selected: false }
+}
+
+const ROWS: &[Row] = &[
+    row("canary-image-missing", "install", &["images are there"]),
+    row("canary-secret", "install", &["secrets are made"]),
+    Row { ends: 2, is_selected: true, ..row("canary-long-name", "install", &["compose is sound"]) },
+    row("canary-crash-loop", "install", &["deploy converges"]),
+    Row { is_selected: true, ..row("canary-not-serving", "install", &["is really serving"]) },
+    row("canary-crashes-late", "install,upgrade", &["deploy converges"]),
+    row("canary-rolls-back", "install,upgrade", &["deploy converges"]),
+    row("canary-keeps-image", "install,upgrade", &["a new tag is a new image"]),
+    row("canary-loses-volume", "install,upgrade", &["the marker in * is there after upgrade"]),
+    row("database-nothing", "install,backup", &["the snapshot holds the data"]),
+    row("database-two", "install,backup", &["the snapshot holds the data"]),
+    row("database-half", "install,backup", &["dumps are complete"]),
+    row("database-hook", "install,backup", &["backup pre-hook of *"]),
+    row(
+        "database-lost",
+        "install,backup,restore",
+        &["the snapshot brings the data back", "seed * is there after restore"],
+    ),
+    row("database-outside", "install,backup,restore", &["restore post-hook of *"]),
+];
+
+type MakeLabels = fn() -> database::Labels;
+
+/// The databases by name, each as the tests of the backup have it.
+const DATABASES: [(&str, MakeLabels); 6] = [
+    ("database-nothing", database::archives_nothing),
+    ("database-two", database::misses_a_path),
+    ("database-half", database::truncates),
+    ("database-hook", database::hook_fails),
+    ("database-lost", database::loads_nothing),
+    ("database-outside", database::dumps_outside),
+];
+
+/// Runs a row's canary with these checks switched off.
+fn run(engine: &TestEngine, row: &Row, off: &[&str]) -> (RunHost, Ended) {
+    let switches = format!("CCCI_MUTATION={}", off.join(";"));
+    let host = RunHost::new(CC_CI, engine).started_by(&["env", &switches]);
+    let labels = DATABASES.iter().find(|(name, _)| *name == row.canary);
+    let mut arguments = match labels {
+        Some((name, labels)) => database::prepare_on(&host, engine, name, &labels()),
+        None => {
+            let canary = canaries::all(engine).into_iter().find(|canary| canary.name == row.canary);
+            host.prepare(&canary.expect("a canary of that name"))
+        }
+    };
+    arguments.extend(["--tiers".to_owned(), row.tiers.to_owned()]);
+    let ended = host.run(&arguments);
+    (host, ended)
+}
+
+/// The names of the checks that failed.
+fn failed(ended: &Ended) -> BTreeSet<String> {
+    let checks = ended.result().tiers.into_iter().flat_map(|tier| tier.checks);
+    checks.filter(|check| check.status == Status::Fail).map(|check| check.name).collect()
+}
+
+fn turns_green(engine: &TestEngine, row: &Row) {
+    let (last, others) = row.off.split_last().expect("a row switches something off");
+    let (_host, ended) = run(engine, row, others);
+    assert_eq!(ended.code, 1, "{}: {ended}", row.canary);
+    let names = failed(&ended);
+    let fits = |name: &String| match last.split_once('*') {
+        None => name == last,
+        Some((begin, end)) => name.starts_with(begin) && name.ends_with(end),
+    };
+    assert!(
+        !names.is_empty() && names.iter().all(fits),
+        "{} is not what catches {}: {names:?}",
+        last,
+        row.canary
+    );
+    let (_host, ended) = run(engine, row, row.off);
+    assert_eq!(ended.code, row.ends, "{} without {:?}: {ended}", row.canary, row.off);
+    assert_eq!(failed(&ended), BTreeSet::new(), "{ended}");
+    if row.ends == 2 {
+        let trouble = ended.result().trouble.expect("the trouble is stored");
+        assert!(trouble.what.contains("deploys were counted"), "{trouble:?}");
+    }
+}
+
+fn is_all() -> bool {
+    std::env::var("CCCI_TEST_MUTATION").is_ok_and(|value| value == "all")
+}
+
+/// Runs every third row, so that three tests beside each other run all of them.
+fn third(first: usize) {
+    let engine = engine_or_skip!();
+    for row in ROWS.iter().filter(|row| is_all() || row.is_selected).skip(first).step_by(3) {
+        turns_green(&engine, row);
+    }
+}
+
+#[test]
+fn canary_is_green_without_the_check_that_catches_it() {
+    third(0);
+}
+
+#[test]
+fn canary_is_green_without_the_check_that_catches_it_second_third() {
+    third(1);
+}
+
+#[test]
+fn canary_is_green_without_the_check_that_catches_it_last_third() {
+    third(2);
+}
+
+/// Checks that cannot be switched off alone: nothing could be done behind them, or no recipe can make them fail.
+const WITHOUT_A_ROW: [&str; 12] = [
+    // Without a task or a port there is nothing to ask.
+    "the app has a task to ask",
+    "the app has a port to ask",
+    // They stand before or behind a row's check and catch what that one did not see.
+    "head is what runs",
+    "images are those of head",
+    "volumes and secrets are kept",
+    "compose of head is sound",
+    "changed configs have a new version",
+    "configs can be read",
+    "recipe can be read",
+    // What Docker refuses and our reader lets pass.
+    "deploy is accepted",
+    "labels can be obeyed",
+    "the snapshot is put back",
+];
+
+#[test]
+fn every_check_of_ours_has_a_row_or_a_reason() {
+    if !is_all() {
+        return;
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cc-ci-harness/src");
+    let mut named = BTreeSet::new();
+    let mut folders = vec![source];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the sources of the harness").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            // A name stands behind the call, on its line or on the next.
+            for call in ["tier.failed(", "run.failed("] {
+                let names = text.split(call).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+                named.extend(names.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+            }
+        }
+    }
+    let rows: BTreeSet<&str> = ROWS.iter().flat_map(|row| row.off).copied().chain(WITHOUT_A_ROW).collect();
+    let missing: Vec<&String> = named.iter().filter(|name| !rows.contains(name.as_str())).collect();
+    assert!(named.len() > 5, "the calls are written otherwise: {named:?}");
+    assert!(missing.is_empty(), "no canary shows what these are for: {missing:?}");
+}
