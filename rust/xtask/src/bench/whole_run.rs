@@ -15,7 +15,7 @@ use cc_ci_testkit::patience;
 use cc_ci_testkit::program::Program;
 use cc_ci_testkit::progress::say;
 use cc_ci_testkit::recipe_repository::RecipeRepository;
-use cc_ci_testkit::stock::Proxy;
+use cc_ci_testkit::stock::{HELPER_IMAGE, Proxy};
 use cc_ci_testkit::testbed::Testbed;
 
 use crate::{out, workspace};
@@ -32,9 +32,13 @@ const RECIPE: &str = "custom-html";
 const BASE: &str = "1.0.0+1.1";
 const SCRIPT: &str = include_str!("whole_run/script.sh");
 const FLOOR: &str = include_str!("whole_run/floor.sh");
+const SHARED: &str = include_str!("whole_run/shared.sh");
 
 /// The steps each of them tells apart.
-const STEPS: [&str; 3] = ["install", "upgrade", "removal"];
+const STEPS: [&str; 6] = ["install", "upgrade", "backup", "restore", "custom", "removal"];
+
+/// What a run is asked for: everything but lint, which needs no engine.
+const TIERS: &str = "install,upgrade,backup,restore,custom";
 
 /// What is aimed at: wall time beside the script's and beside the floor's, seconds of our own, MiB.
 const AIMS: [(&str, f64); 4] = [
@@ -77,6 +81,7 @@ struct Measured {
 pub(crate) fn run(arguments: &RunBenchArguments) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(arguments.rounds > 0, "--rounds 0 measures nothing");
     packages::ensure(packages::ENGINE)?;
+    packages::ensure(packages::PROGRAMS)?;
     packages::ensure(packages::TOOLCHAINS)?;
     say("building cc-ci as it is released: takes some minutes the first time");
     let program = workspace::build_released("cc-ci")?;
@@ -122,6 +127,7 @@ impl<'a> Bench<'a> {
         }
         std::fs::write(folder.join("script.sh"), SCRIPT)?;
         std::fs::write(folder.join("floor.sh"), FLOOR)?;
+        std::fs::write(folder.join("shared.sh"), SHARED)?;
         let settings = std::fs::read_to_string(&bed.description.settings)?;
         let recipes = workspace::root().join("recipes");
         std::fs::write(folder.join("settings.toml"), format!("recipes = {recipes:?}\n{settings}"))?;
@@ -144,6 +150,7 @@ impl<'a> Bench<'a> {
         let mut command = self.bed.engine.command_in("bash");
         command.arg(self.path(script)).arg(format!("bench-{:08x}", std::process::id()));
         command.arg(self.path("base")).arg(self.path("head")).arg(self.window.as_secs().to_string());
+        command.arg(HELPER_IMAGE);
         let (mut measured, said) = timed(command, script)?;
         for line in said.lines() {
             if let Some((name, seconds)) = line.strip_prefix("step ").and_then(|rest| rest.split_once(' ')) {
@@ -156,7 +163,7 @@ impl<'a> Bench<'a> {
     fn by_cc_ci(&self) -> anyhow::Result<Measured> {
         let mut command = self.bed.engine.command_in(self.program);
         command.args(["run", "--json", "--recipe", RECIPE, "--ref", &self.head, "--pr", "1"]);
-        command.args(["--tiers", "install,upgrade", "--via", "direct", "--src"]).arg(self.path("repository"));
+        command.args(["--tiers", TIERS, "--via", "direct", "--src"]).arg(self.path("repository"));
         command.env("CCCI_STATE_DIR", self.path("state")).env("CCCI_APP_LOCK_DIR", self.path("locks"));
         command.env("CCCI_SETTINGS", self.path("settings.toml")).env_remove("CCCI_RUNS_DIR");
         let (mut measured, said) = timed(command, "cc-ci run")?;
@@ -181,7 +188,13 @@ impl<'a> Bench<'a> {
 }
 
 /// Checks of a run whose time is Docker's: they end when Docker is done.
-const DOCKERS: [&str; 3] = ["images are there", "secrets are made", "deploy converges"];
+const DOCKERS: [&str; 5] = [
+    "images are there",
+    "secrets are made",
+    "deploy converges",
+    "a snapshot is made",
+    "the snapshot is put back",
+];
 
 /// Runs a command to its end; time, largest memory of its own process, standard output.
 fn timed(mut command: Command, what: &str) -> anyhow::Result<(Measured, String)> {

@@ -1,27 +1,8 @@
 #!/usr/bin/env bash
 # The same work as script.sh at the least time Docker allows: events instead of pauses, containers removed by force.
 #
-#   floor.sh STACK BASE HEAD WINDOW
-#
-# It judges nothing: no app is asked, no failure is told from another.
-set -euo pipefail
-stack=$1 base=$2 head=$3 window=$4
-service=${stack}_app
-secret=${stack}_site_token_v1
-label=label=com.docker.stack.namespace=$stack
-
-begin=$(date +%s.%N)
-step() {
-    local end
-    end=$(date +%s.%N)
-    echo "step $1 $(awk "BEGIN { print $end - $begin }")"
-    begin=$end
-}
-
-fail() {
-    echo "$*" >&2
-    exit 1
-}
+# It judges nothing: no failure is told from another.
+. "$(dirname "$0")/shared.sh"
 
 coproc EVENTS {
     exec docker events --format '{{.Type}} {{.Action}}' --filter type=service --filter type=container \
@@ -35,14 +16,6 @@ trap 'kill "$events" 2>/dev/null' EXIT
 next() {
     read -r -t "$1" -u "${EVENTS[0]}" _ || true
 }
-
-deploy() (
-    cd "$1"
-    set -a
-    . ./abra.sh
-    export STACK_NAME=$stack DOMAIN=$stack.test LETS_ENCRYPT_ENV= SECRET_SITE_TOKEN_VERSION=v1
-    docker stack deploy --resolve-image=never -c compose.yml "$stack" >/dev/null
-)
 
 stands() {
     [ "$(docker service ls --filter "name=$service" --format '{{.Replicas}}')" = 1/1 ] &&
@@ -62,7 +35,7 @@ wait_until_it_stands() {
     stands "$1" || fail "$service does not stay up"
 }
 
-head -c 32 /dev/urandom | base64 | docker secret create "$secret" - >/dev/null
+make_secret
 deploy "$base"
 wait_until_it_stands ""
 step install
@@ -70,6 +43,18 @@ step install
 deploy "$head"
 wait_until_it_stands completed
 step upgrade
+
+plant first
+make_repository
+back_up
+step backup
+
+plant second
+put_back
+step restore
+
+check
+step custom
 
 docker service rm "$service" >/dev/null
 docker secret rm "$secret" >/dev/null
@@ -88,10 +73,5 @@ while :; do
     next 0.1
 done
 docker volume ls --quiet --filter "$label" | xargs --no-run-if-empty docker volume rm >/dev/null
-left=$(
-    docker service ls --quiet --filter "$label"
-    docker volume ls --quiet --filter "$label"
-    docker config ls --quiet --filter "$label"
-)
-[ -z "$left" ] || fail "left behind: $left"
+nothing_is_left
 step removal

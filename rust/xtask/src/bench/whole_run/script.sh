@@ -1,35 +1,7 @@
 #!/usr/bin/env bash
-# A recipe tested by hand, as a careful person would write it: deploy, wait, watch, upgrade, wait, watch, remove, wait.
-#
-#   script.sh STACK BASE HEAD WINDOW
-#
-# BASE and HEAD are folders with the recipe's files, WINDOW the seconds for which a deploy has to stand. Prints
-# `step NAME SECONDS` after each step.
-set -euo pipefail
-stack=$1 base=$2 head=$3 window=$4
-service=${stack}_app
-secret=${stack}_site_token_v1
-
-begin=$(date +%s.%N)
-step() {
-    local end
-    end=$(date +%s.%N)
-    echo "step $1 $(awk "BEGIN { print $end - $begin }")"
-    begin=$end
-}
-
-fail() {
-    echo "$*" >&2
-    exit 1
-}
-
-deploy() (
-    cd "$1"
-    set -a
-    . ./abra.sh
-    export STACK_NAME=$stack DOMAIN=$stack.test LETS_ENCRYPT_ENV= SECRET_SITE_TOKEN_VERSION=v1
-    docker stack deploy --resolve-image=never -c compose.yml "$stack" >/dev/null
-)
+# A recipe tested by hand, as a careful person would write it: deploy, wait, watch, upgrade, wait, watch, back up, look
+# into it, put it back, look at the data, check, remove, wait.
+. "$(dirname "$0")/shared.sh"
 
 is_up() {
     [ "$(docker service ls --filter "name=$service" --format '{{.Replicas}}')" = 1/1 ]
@@ -54,7 +26,7 @@ wait_until_it_stands() {
     fail "$service does not come up"
 }
 
-head -c 32 /dev/urandom | base64 | docker secret create "$secret" - >/dev/null
+make_secret
 deploy "$base"
 wait_until_it_stands ""
 step install
@@ -63,8 +35,23 @@ deploy "$head"
 wait_until_it_stands completed
 step upgrade
 
+plant first
+make_repository
+back_up
+restic ls latest | grep /volumes/content/page.txt >/dev/null || fail "the page is not in the snapshot"
+step backup
+
+plant second
+[ "$(inside cat "$page")" = second ] || fail "the page was not changed"
+put_back
+[ "$(inside cat "$page")" = first ] || fail "the page is not back"
+is_up || fail "$service does not stay up"
+step restore
+
+check || fail "a check of the recipe failed"
+step custom
+
 docker stack rm "$stack" >/dev/null
-label=label=com.docker.stack.namespace=$stack
 for _ in $(seq 120); do
     if [ -z "$(docker ps --all --quiet --filter "$label")" ] && [ -z "$(docker network ls --quiet --filter "$label")" ]; then
         break
@@ -78,11 +65,5 @@ for volume in $(docker volume ls --quiet --filter "$label"); do
     done
 done
 docker secret rm "$secret" >/dev/null
-left=$(
-    docker service ls --quiet --filter "$label"
-    docker ps --all --quiet --filter "$label"
-    docker volume ls --quiet --filter "$label"
-    docker config ls --quiet --filter "$label"
-)
-[ -z "$left" ] || fail "left behind: $left"
+nothing_is_left
 step removal
