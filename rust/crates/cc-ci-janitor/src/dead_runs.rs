@@ -10,9 +10,9 @@ use cc_ci_process::atomic::write_json;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_swarm::processes;
 use cc_ci_swarm::reap::remove_working_files;
+use cc_ci_swarm::traces::{Content, Folder};
 
 use crate::diary::Diary;
-use crate::gather::{Content, Folder};
 use crate::host::Host;
 use crate::sweep::{Mode, Outcome};
 

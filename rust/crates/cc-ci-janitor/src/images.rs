@@ -10,9 +10,9 @@ use cc_ci_model::sweep::{Activity, Code, Disk, ImageFacts, ImageFate, images as 
 use cc_ci_process::atomic::write_json;
 use cc_ci_swarm::docker::Docker;
 use cc_ci_swarm::room_left::disk;
+use cc_ci_swarm::traces::{Content, Folder};
 
 use crate::diary::Diary;
-use crate::gather::{Content, Folder};
 use crate::host::Host;
 use crate::sweep::Mode;
 

@@ -3,7 +3,6 @@
 mod dead_runs;
 pub mod diary;
 mod folders;
-mod gather;
 mod health;
 pub mod host;
 mod images;

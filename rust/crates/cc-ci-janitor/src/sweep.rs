@@ -12,11 +12,11 @@ use cc_ci_swarm::docker::Docker;
 use cc_ci_swarm::inventory::survey;
 use cc_ci_swarm::lock::{HeldLock, Holder, Probe};
 use cc_ci_swarm::reap::{Ground, Reaped, reap};
+use cc_ci_swarm::traces::{self, Folder};
 use cc_ci_swarm::zone;
 use fs2::FileExt;
 
 use crate::diary::Diary;
-use crate::gather::{self, Folder};
 use crate::host::Host;
 use crate::{dead_runs, folders, health, images};
 
@@ -127,7 +127,7 @@ async fn look(
 ) -> Result<Seen, CouldNotLook> {
     let (paths, zone) = (&host.paths, &host.settings.zone);
     // Before Docker is asked: a folder of locks that cannot be read would make every run look dead.
-    gather::lock_files(&paths.locks)
+    traces::lock_files(&paths.locks)
         .map_err(|error| ("locks", format!("listing {}: {error}", paths.locks.display())))?;
     let docker =
         Docker::connect(host.docker_host.as_deref()).await.map_err(|error| ("docker", error.to_string()))?;
@@ -137,7 +137,8 @@ async fn look(
     };
     let host_id = host_id.map_err(|error| ("zone", error.to_string()))?.to_string();
     let mark = survey(&docker).await.map_err(|error| ("docker", error.to_string()))?;
-    let (traces, folders) = gather::traces(mark, paths, zone, diary).map_err(|reason| ("state", reason))?;
+    let gathered = traces::traces(mark, paths, zone, &mut |decision| diary.note(decision));
+    let (traces, folders) = gathered.map_err(|reason| ("state", reason))?;
     let (found, skipped) = candidates(&traces, zone);
     skipped.into_iter().for_each(|decision| diary.note(decision));
     let mut outcomes = BTreeMap::new();

@@ -25,5 +25,6 @@ pub mod spec_gate;
 pub mod stateful;
 pub mod teardown;
 pub mod volume_removals;
+pub mod traces;
 pub mod witness;
 pub mod zone;

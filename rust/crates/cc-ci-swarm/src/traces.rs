@@ -6,23 +6,28 @@ use std::path::Path;
 use cc_ci_model::inventory::Inventory;
 use cc_ci_model::names::{RunDomain, RunId, Zone};
 use cc_ci_model::result::{RunResult, RunState};
-use cc_ci_model::sweep::{Code, FolderState, Liveness, RecordTrace, RunTrace, Traces};
+use cc_ci_model::sweep::{Code, Decision, FolderState, Liveness, RecordTrace, RunTrace, Traces};
 use cc_ci_process::state::StatePaths;
-use cc_ci_swarm::alive::liveness;
-use cc_ci_swarm::record::{RecordError, StackRecord};
 
-use crate::diary::Diary;
+use crate::alive::liveness;
+use crate::record::{RecordError, StackRecord};
+
+/// Hears what could not be read on the way.
+pub type Note<'a> = &'a mut dyn FnMut(Decision);
 
 /// A run's folder with what its result says.
 #[derive(Debug)]
-pub(crate) struct Folder {
-    pub(crate) trace: RunTrace,
-    pub(crate) content: Content,
+pub struct Folder {
+    /// The run, and whether it lives.
+    pub trace: RunTrace,
+    /// What its result says.
+    pub content: Content,
 }
 
 /// What lies where a result belongs.
 #[derive(Debug)]
-pub(crate) enum Content {
+pub enum Content {
+    /// A result.
     Result(Box<RunResult>),
     /// Killed before its first result.
     Nothing,
@@ -31,7 +36,10 @@ pub(crate) enum Content {
 }
 
 /// Names of the files in the folder of locks; none where there is no folder, as after a reboot.
-pub(crate) fn lock_files(folder: &Path) -> io::Result<Vec<String>> {
+///
+/// # Errors
+/// The folder cannot be listed: every run would look dead.
+pub fn lock_files(folder: &Path) -> io::Result<Vec<String>> {
     match std::fs::read_dir(folder) {
         Ok(entries) => {
             let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
@@ -45,7 +53,10 @@ pub(crate) fn lock_files(folder: &Path) -> io::Result<Vec<String>> {
 }
 
 /// All run folders, oldest first. What has no run's name is not looked at.
-pub(crate) fn folders(paths: &StatePaths, zone: &Zone, diary: &mut Diary) -> io::Result<Vec<Folder>> {
+///
+/// # Errors
+/// The folder of runs cannot be listed.
+pub fn folders(paths: &StatePaths, zone: &Zone, note: Note<'_>) -> io::Result<Vec<Folder>> {
     let entries = match std::fs::read_dir(&paths.runs) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -58,10 +69,10 @@ pub(crate) fn folders(paths: &StatePaths, zone: &Zone, diary: &mut Diary) -> io:
         }
     }
     ids.sort_unstable();
-    Ok(ids.into_iter().map(|id| folder(paths, zone, id, diary)).collect())
+    Ok(ids.into_iter().map(|id| folder(paths, zone, id, note)).collect())
 }
 
-fn folder(paths: &StatePaths, zone: &Zone, id: RunId, diary: &mut Diary) -> Folder {
+fn folder(paths: &StatePaths, zone: &Zone, id: RunId, note: Note<'_>) -> Folder {
     let root = paths.runs.join(id.as_str());
     // The lock first: what a dead run's result says then is its last word.
     let liveness = liveness(&root);
@@ -70,13 +81,14 @@ fn folder(paths: &StatePaths, zone: &Zone, id: RunId, diary: &mut Diary) -> Fold
         Ok(text) => match RunResult::read(&text) {
             Ok(result) => Content::Result(Box::new(result)),
             Err(error) => {
-                diary.say(Code::Warn, id.as_str(), format!("{}: {error}", path.display()));
+                note(Decision::new(Code::Warn, id.as_str(), format!("{}: {error}", path.display())));
                 Content::Unreadable
             }
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Content::Nothing,
         Err(error) => {
-            diary.say(Code::CouldNotCheck, id.as_str(), format!("reading {}: {error}", path.display()));
+            let reason = format!("reading {}: {error}", path.display());
+            note(Decision::new(Code::CouldNotCheck, id.as_str(), reason));
             Content::Unreadable
         }
     };
@@ -95,15 +107,18 @@ fn folder(paths: &StatePaths, zone: &Zone, id: RunId, diary: &mut Diary) -> Fold
 }
 
 /// Everything, with the survey that was taken before; see [`Traces`] for why in this order.
-pub(crate) fn traces(
+///
+/// # Errors
+/// A folder cannot be listed: then nothing may be concluded. The text names it.
+pub fn traces(
     inventory: Inventory,
     paths: &StatePaths,
     zone: &Zone,
-    diary: &mut Diary,
+    note: Note<'_>,
 ) -> Result<(Traces, Vec<Folder>), String> {
     let records = StackRecord::list(&paths.state, zone).map_err(|error| error.to_string())?;
     let records = records.into_iter().map(record_trace).collect();
-    let folders = folders(paths, zone, diary)
+    let folders = folders(paths, zone, note)
         .map_err(|error| format!("listing the run folders in {}: {error}", paths.runs.display()))?;
     let locks = lock_files(&paths.locks)
         .map_err(|error| format!("listing the locks in {}: {error}", paths.locks.display()))?;
