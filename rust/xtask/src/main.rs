@@ -1,4 +1,4 @@
-//! What contributors call: demo, test, check, bench, docs, engine.
+//! What contributors call: demo, test, check, bench, docs, helper, engine.
 
 mod bench;
 mod check;
@@ -6,6 +6,7 @@ mod demo;
 mod dependency_table;
 mod docs;
 mod engine;
+mod helper;
 mod interrupts;
 mod out;
 mod test;
@@ -43,6 +44,8 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Build the helper image, with restic in it, and load it into the running Docker
+    Helper,
     /// Start a private Docker engine, run a command in its network, remove everything (needs root)
     ///
     /// The command finds the engine in DOCKER_HOST, 127.0.0.1 is the engine's host, and CCCI_TEST_ENGINE names a JSON
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Docs { check: true } => docs::check().map(|()| ExitCode::SUCCESS),
         Verb::Docs { check: false } => docs::write().map(|()| ExitCode::SUCCESS),
+        Verb::Helper => helper::run(),
         Verb::Engine(arguments) => engine::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {

@@ -31,7 +31,6 @@ const VERSION_LIMIT: Duration = Duration::from_secs(20);
 /// # Errors
 /// [`Trouble`] names what is missing and the command that mends it.
 pub async fn inspect(programs: &Programs, helper_image: &str) -> Result<Host, Trouble> {
-    let unfit = |what: String| Trouble { what, place: "host".to_owned(), retry: false };
     let gone =
         |error: DockerError| Trouble { what: error.to_string(), place: "host".to_owned(), retry: true };
     let docker = Docker::connect(None).await.map_err(gone)?;
@@ -42,47 +41,63 @@ pub async fn inspect(programs: &Programs, helper_image: &str) -> Result<Host, Tr
                 .to_owned(),
         ));
     }
-    let network = docker.api().inspect_network(PROXY_NETWORK, None).await;
-    match network {
-        Ok(network) if network.driver.as_deref() == Some("overlay") => {}
-        Ok(network) => {
-            let driver = network.driver.unwrap_or_default();
-            return Err(unfit(format!(
-                "the network {PROXY_NETWORK} has driver {driver}, recipes need an overlay: remove it and run `docker network create -d overlay {PROXY_NETWORK}`"
-            )));
-        }
-        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
-            return Err(unfit(format!(
-                "there is no network {PROXY_NETWORK}: run `docker network create -d overlay {PROXY_NETWORK}`"
-            )));
-        }
-        Err(error) => {
-            return Err(Trouble {
-                what: format!("looking for the network {PROXY_NETWORK}: {error}"),
-                place: "host".to_owned(),
-                retry: true,
-            });
-        }
-    }
-    match docker.api().inspect_image(helper_image).await {
-        Ok(_) => {}
-        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
-            return Err(unfit(format!(
-                "the helper image {helper_image} is not on this engine: run `cargo xtask helper` to build and load it"
-            )));
-        }
-        Err(error) => {
-            return Err(Trouble {
-                what: format!("looking for the helper image: {error}"),
-                place: "host".to_owned(),
-                retry: true,
-            });
-        }
-    }
+    proxy_network(&docker).await?;
+    helper_image_there(&docker, helper_image).await?;
     let cli_version = version(programs, "docker", &["version", "--format", "{{.Client.Version}}"])
         .await
         .ok_or_else(|| unfit("there is no docker command in PATH: install the Docker CLI".to_owned()))?;
     Ok(Host { docker, info, ipvs: ipvs(), cli_version })
+}
+
+fn unfit(what: String) -> Trouble {
+    Trouble { what, place: "host".to_owned(), retry: false }
+}
+
+/// Whether the network that recipes share with the proxy is there and spans a swarm.
+///
+/// # Errors
+/// [`Trouble`] names what is missing and the command that mends it.
+pub async fn proxy_network(docker: &Docker) -> Result<(), Trouble> {
+    let network = docker.api().inspect_network(PROXY_NETWORK, None).await;
+    match network {
+        Ok(network) if network.driver.as_deref() == Some("overlay") => Ok(()),
+        Ok(network) => {
+            let driver = network.driver.unwrap_or_default();
+            Err(unfit(format!(
+                "the network {PROXY_NETWORK} has driver {driver}, recipes need an overlay: remove it and run `docker network create -d overlay {PROXY_NETWORK}`"
+            )))
+        }
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
+            Err(unfit(format!(
+                "there is no network {PROXY_NETWORK}: run `docker network create -d overlay {PROXY_NETWORK}`"
+            )))
+        }
+        Err(error) => Err(Trouble {
+            what: format!("looking for the network {PROXY_NETWORK}: {error}"),
+            place: "host".to_owned(),
+            retry: true,
+        }),
+    }
+}
+
+/// Whether the image of the helper container is there.
+///
+/// # Errors
+/// [`Trouble`] names what is missing and the command that mends it.
+pub async fn helper_image_there(docker: &Docker, helper_image: &str) -> Result<(), Trouble> {
+    match docker.api().inspect_image(helper_image).await {
+        Ok(_) => Ok(()),
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
+            Err(unfit(format!(
+                "the helper image {helper_image} is not on this engine: run `cargo xtask helper` to build and load it"
+            )))
+        }
+        Err(error) => Err(Trouble {
+            what: format!("looking for the helper image: {error}"),
+            place: "host".to_owned(),
+            retry: true,
+        }),
+    }
 }
 
 impl Host {

@@ -116,8 +116,7 @@ impl Client {
     /// # Errors
     /// [`AskError::Unusable`] for an authority that cannot be read.
     pub fn new(domain: &str, address: SocketAddr, scheme: &Scheme) -> Result<Self, AskError> {
-        // Fails where another client has done it, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        prepare_tls();
         let name = match scheme {
             Scheme::Http => "http",
             Scheme::Https { .. } | Scheme::HttpsOfTask => "https",
@@ -229,7 +228,13 @@ fn certificate_error(error: &(dyn std::error::Error + 'static)) -> Option<String
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// Chooses who does the arithmetic of TLS for this process.
+pub(crate) fn prepare_tls() {
+    // Fails where another client has done it, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod app_socket;
 pub mod backup_tier;
+pub mod certificate;
 pub mod checks;
 pub mod customisation;
 pub mod deploying;

@@ -45,7 +45,7 @@ pub struct Floors {
 }
 
 /// Fewer inodes than this and a checkout with its images does not fit: an image of many small files takes some 50,000.
-const INODES: u64 = 100_000;
+pub const INODES: u64 = 100_000;
 
 /// What there is too little of, one sentence each; empty if the run may begin. What cannot be measured is not held
 /// against a run: it would never begin.

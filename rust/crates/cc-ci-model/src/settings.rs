@@ -35,6 +35,8 @@ pub struct Settings {
     pub helper_image: String,
     /// What the janitor keeps.
     pub keep: Keep,
+    /// Files, or folders of files, with secrets of this host: their values are masked in everything a run writes.
+    pub secret_files: Vec<PathBuf>,
 }
 
 impl Default for Settings {
@@ -50,6 +52,7 @@ impl Default for Settings {
             recipes: None,
             helper_image: "cc-ci-helper:local".to_owned(),
             keep: Keep::default(),
+            secret_files: Vec::new(),
         }
     }
 }

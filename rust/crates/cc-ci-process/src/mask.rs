@@ -1,5 +1,6 @@
 //! Keeping secrets out of everything that is shown or kept: values, the mask over output, and the search for leaks.
 
+mod host_files;
 mod pattern;
 mod scan;
 mod secret;
@@ -10,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use thiserror::Error;
 
+pub use host_files::{HostSecretError, mask_files};
 use pattern::Patterns;
 pub use scan::{Leaks, ScanError, scan_folder};
 pub use secret::{SecretError, SecretValue};

@@ -94,6 +94,12 @@ impl HostId {
         Self::parse(&path, &text)
     }
 
+    /// Whether this state folder has an id; asking makes none.
+    #[must_use]
+    pub fn is_made(state: &Path) -> bool {
+        state.join(FILE).exists()
+    }
+
     fn parse(path: &Path, text: &str) -> Result<Self, ZoneError> {
         let id = text.trim();
         let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 /// Tests Co-op Cloud recipes for real: deploys, upgrades, checks, removes, and proves that nothing is left.
 #[derive(Debug, Parser)]
@@ -37,10 +38,25 @@ pub enum Command {
     Drain(DrainArgs),
     /// The hands of a test inside a run: reach this run's containers and nothing else.
     App(AppArgs),
+    /// Say whether this host is fit for runs: what was looked at, what was found, what to do. Changes nothing.
+    ///
+    /// Exit status: 0 fit (there may be warnings), 2 not fit: the lines marked ✘ say why.
+    Doctor(DoctorArgs),
+    /// Write a first recipe.toml from what the recipe itself declares, then print lint and plan.
+    ///
+    /// Each guess stands with its reason; correct them, they are yours from there on. Exit status: 0 written, whatever lint
+    /// says, 2 our fault, 64 bad argument, also where there is a recipe.toml already.
+    Enroll(EnrollArgs),
+    /// Print the completions of a shell.
+    ///
+    /// For bash: cc-ci completions bash > /usr/share/bash-completion/completions/cc-ci
+    Completions(CompletionsArgs),
+    /// Write one man page per verb into a folder.
+    Man(ManArgs),
 }
 
 /// What to test. Each option can also come from the environment, as Drone hands its parameters.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RequestArgs {
     /// Name of the recipe.
     #[arg(long, env = "RECIPE", hide_env_values = true, value_name = "NAME")]
@@ -171,6 +187,47 @@ pub struct DrainArgs {
     /// Let runs start again.
     #[arg(long, conflicts_with = "wait")]
     pub off: bool,
+}
+
+/// `cc-ci doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print the lines as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `cc-ci enroll`.
+#[derive(Debug, Args)]
+pub struct EnrollArgs {
+    /// Folder with a recipe, taken as it is, or a git repository, taken at the tip of its default branch.
+    #[arg(value_name = "DIR|GIT")]
+    pub recipe: String,
+    /// Folder of the test data, in which <recipe>/recipe.toml is written [default: as the host's settings say, else ./recipes].
+    #[arg(long, value_name = "DIR")]
+    pub write: Option<PathBuf>,
+    /// Name of the recipe [default: the last part of folder or address].
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Replace a recipe.toml that is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `cc-ci completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// `cc-ci man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Where to write them; made if it is missing.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
 }
 
 /// `cc-ci app`.

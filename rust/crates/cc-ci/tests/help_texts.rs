@@ -19,6 +19,10 @@ fn help_of_each_verb_reads_so() {
         ("runs", &["runs"]),
         ("cancel", &["cancel"]),
         ("drain", &["drain"]),
+        ("doctor", &["doctor"]),
+        ("enroll", &["enroll"]),
+        ("completions", &["completions"]),
+        ("man", &["man"]),
         ("app", &["app"]),
         ("app-exec", &["app", "exec"]),
     ] {

@@ -157,7 +157,7 @@ pub(super) fn unread() -> Checked {
 }
 
 /// The files of the sample's `COMPOSE_FILE`, without an overlay of ours; `compose.yml` where it names none.
-pub(super) fn default_files(sample: Option<&EnvFile>) -> Vec<String> {
+pub(crate) fn default_files(sample: Option<&EnvFile>) -> Vec<String> {
     let value = sample.and_then(|sample| sample.get("COMPOSE_FILE")).unwrap_or_default();
     let files: Vec<String> =
         value.split(':').filter(|file| !file.is_empty() && *file != OWN_OVERLAY).map(str::to_owned).collect();
@@ -165,7 +165,7 @@ pub(super) fn default_files(sample: Option<&EnvFile>) -> Vec<String> {
 }
 
 /// The variables that an app made from the sample has. With `optional`, also the secrets that stand there commented out.
-pub(super) fn environment(
+pub(crate) fn environment(
     files: &RecipeFiles,
     stack: &StackName,
     optional: bool,

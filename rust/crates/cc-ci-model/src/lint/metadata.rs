@@ -10,6 +10,15 @@ const BULLETS: [&str; 8] = ["Category", "Status", "Image", "Healthcheck", "Backu
 
 const README: &str = "README.md";
 
+/// What stands behind a bullet such as `* **Backups**: Yes`; the line without spaces around it.
+#[must_use]
+pub(crate) fn bullet_of<'a>(line: &'a str, bullet: &str) -> Option<&'a str> {
+    let rest = line.strip_prefix(['*', '-'])?.trim_start().strip_prefix("**")?;
+    let (name, rest) = rest.split_once("**")?;
+    let is_bullet = name.trim_end_matches(':').eq_ignore_ascii_case(bullet);
+    is_bullet.then(|| rest.trim_start_matches(':').trim())
+}
+
 /// R007.
 pub(super) fn is_filled_in(facts: &Facts<'_>) -> Checked {
     let Some(text) = facts.head.text(README) else {
@@ -21,14 +30,8 @@ pub(super) fn is_filled_in(facts: &Facts<'_>) -> Checked {
     };
     let block: Vec<(usize, &str)> =
         numbered().skip(start).take_while(|(_, line)| *line != "<!-- endmetadata -->").collect();
-    let value = |bullet: &str| {
-        block.iter().find_map(|(number, line)| {
-            let rest = line.strip_prefix(['*', '-'])?.trim_start().strip_prefix("**")?;
-            let (name, rest) = rest.split_once("**")?;
-            let is_bullet = name.trim_end_matches(':').eq_ignore_ascii_case(bullet);
-            is_bullet.then(|| (*number, rest.trim_start_matches(':').trim()))
-        })
-    };
+    let value =
+        |bullet: &str| block.iter().find_map(|(number, line)| Some((*number, bullet_of(line, bullet)?)));
     let found = BULLETS.into_iter().filter_map(|bullet| match value(bullet) {
         None => Some(Finding::in_line(README, start, format!("the metadata has no {bullet}"))),
         Some((line, "")) => Some(Finding::in_line(README, line, format!("{bullet} is empty"))),

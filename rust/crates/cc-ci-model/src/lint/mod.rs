@@ -21,6 +21,9 @@ pub use findings::{Finding, LintOutcome, Place, Row, State};
 pub use recipe_files::{OWN_OVERLAY, RecipeFiles, Tag};
 pub use table::{RULES, Rule, Severity};
 
+pub(crate) use facts::{default_files, environment};
+pub(crate) use metadata::bullet_of as bullet;
+
 use facts::Facts;
 
 /// What is linted.

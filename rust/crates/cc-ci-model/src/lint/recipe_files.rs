@@ -46,7 +46,7 @@ impl RecipeFiles {
     }
 
     /// A compose file with its text; `None` if there is none.
-    pub(super) fn source(&self, path: &str) -> Option<ComposeSource> {
+    pub(crate) fn source(&self, path: &str) -> Option<ComposeSource> {
         Some(ComposeSource { path: path.to_owned(), text: self.text(path)?.to_owned() })
     }
 }

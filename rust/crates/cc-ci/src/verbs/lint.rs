@@ -20,7 +20,7 @@ use super::setup;
 use crate::args::LintArgs;
 
 /// What every recipe of one call needs.
-struct Bench {
+pub(super) struct Bench {
     runtime: Runtime,
     cancellation: Cancellation,
     masker: Masker,
@@ -28,8 +28,20 @@ struct Bench {
 }
 
 impl Bench {
+    pub(super) fn new(cancellation: Cancellation, masker: &Masker) -> Result<Self> {
+        Ok(Self {
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+            cancellation,
+            masker: masker.clone(),
+            scratch: tempfile::Builder::new()
+                .prefix("cc-ci-lint-")
+                .tempdir()
+                .context("making a folder for clones")?,
+        })
+    }
+
     /// Reads a recipe. The error is what could not be done and why; a source that is not there is a bad argument.
-    fn read(&self, source: &Source, number: usize) -> Result<Result<Read, String>> {
+    pub(super) fn read(&self, source: &Source, number: usize) -> Result<Result<Read, String>> {
         let folder = self.scratch.path().join(number.to_string());
         std::fs::create_dir(&folder).context("making a folder for a clone")?;
         let programs = Programs::new(&folder, &folder.join("abra"), &self.cancellation, &self.masker);
@@ -47,15 +59,7 @@ pub(super) fn lint(args: &LintArgs, masker: &Masker) -> Result<ExitStatus> {
         args.recipes.iter().map(|text| Source::parse(text)).collect::<Result<_, _>>()?;
     let cancellation = Cancellation::new();
     let _signals = cancellation.install_signals()?;
-    let bench = Bench {
-        runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
-        cancellation,
-        masker: masker.clone(),
-        scratch: tempfile::Builder::new()
-            .prefix("cc-ci-lint-")
-            .tempdir()
-            .context("making a folder for clones")?,
-    };
+    let bench = Bench::new(cancellation, masker)?;
     let mut printer = Printer::stdout(masker);
     let status = if args.blast_radius {
         let test_data = setup::test_data(&settings);
@@ -119,7 +123,7 @@ fn print_json(printer: &mut Printer, name: &str, lint: Option<&Lint>, outcome: &
     Ok(())
 }
 
-fn print_table(printer: &mut Printer, name: &str, lint: Option<&Lint>, outcome: &LintOutcome) {
+pub(super) fn print_table(printer: &mut Printer, name: &str, lint: Option<&Lint>, outcome: &LintOutcome) {
     let (word, style) = word(outcome);
     let title = printer.style(Style::Strong, name);
     let word = printer.style(style, word);

@@ -51,6 +51,14 @@ impl Source {
         last.strip_suffix(".git").unwrap_or(last).to_owned()
     }
 
+    /// Where a run would clone it from; none for a folder without a repository.
+    pub(super) fn git(&self) -> Option<String> {
+        match self {
+            Self::Git(source) => Some(source.to_string()),
+            Self::Folder(path) => path.join(".git").exists().then(|| path.to_string_lossy().into_owned()),
+        }
+    }
+
     /// A stack such as a run of this recipe would have, for the length of names.
     pub(super) fn stack(&self, zone: &Zone) -> StackName {
         let recipe = Recipe::parse(&self.name()).or_else(|_| Recipe::parse("recipe"));

@@ -2,11 +2,15 @@
 
 mod app;
 mod cancel;
+mod completions;
 mod console;
+mod doctor;
 mod drain;
+mod enroll;
 mod history;
 mod lint;
 mod lint_source;
+mod man;
 mod plan;
 mod run;
 mod setup;
@@ -53,6 +57,10 @@ fn carry_out(cli: Cli, masker: &Masker) -> Result<ExitCode> {
         Command::Runs(args) => history::runs(&args, masker),
         Command::Cancel(args) => cancel::cancel(&args, masker),
         Command::Drain(args) => drain::drain(&args, masker),
+        Command::Doctor(args) => doctor::doctor(&args, masker),
+        Command::Enroll(args) => enroll::enroll(&args, masker),
+        Command::Completions(args) => completions::completions(&args, masker),
+        Command::Man(args) => man::man(&args, masker),
     };
     status.map(ExitCode::from)
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use cc_ci_harness::prepare::{PrepareError, prepare};
+use cc_ci_harness::setup::Setup;
 use cc_ci_model::plan::Decision;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::exit::ExitStatus;
@@ -14,7 +15,11 @@ use super::setup::setup;
 use crate::args::PlanArgs;
 
 pub(super) fn plan(args: PlanArgs, masker: &Masker) -> Result<ExitStatus> {
-    let setup = setup(args.request)?;
+    print(&setup(args.request)?, args.json, masker)
+}
+
+/// Prints the plan of what was set up.
+pub(super) fn print(setup: &Setup, json: bool, masker: &Masker) -> Result<ExitStatus> {
     let cancellation = Cancellation::new();
     let _signals = cancellation.install_signals()?;
     let folder =
@@ -22,15 +27,15 @@ pub(super) fn plan(args: PlanArgs, masker: &Masker) -> Result<ExitStatus> {
     let programs = Programs::new(folder.path(), &folder.path().join("abra"), &cancellation, masker);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (clone, config) = (folder.path().join("recipe"), folder.path().join("gitconfig"));
-    let prepared = match runtime.block_on(prepare(&setup, &programs, &clone, &config)) {
+    let prepared = match runtime.block_on(prepare(setup, &programs, &clone, &config)) {
         Ok(prepared) => prepared,
         Err(PrepareError::BadArgument(what)) => return Err(BadArgument(what).into()),
         Err(PrepareError::Trouble(trouble)) => anyhow::bail!("{}: {}", trouble.place, trouble.what),
     };
     let plan = &prepared.plan;
-    let customisation = cc_ci_harness::customisation::of(&setup);
+    let customisation = cc_ci_harness::customisation::of(setup);
     let mut printer = Printer::stdout(masker);
-    if args.json {
+    if json {
         let base = plan.base.as_ref().map(
             |base| serde_json::json!({ "version": base.name, "commit": base.commit, "reason": base.reason }),
         );

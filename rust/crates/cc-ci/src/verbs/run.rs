@@ -12,7 +12,7 @@ use cc_ci_process::printer::{Printer, Style};
 
 use super::BadArgument;
 use super::console::Console;
-use super::setup::setup;
+use super::setup::{mask_host_secrets, setup};
 use crate::args::RunArgs;
 use crate::table::print_result;
 
@@ -20,6 +20,7 @@ pub(super) fn run(args: RunArgs, masker: &Masker) -> Result<ExitStatus> {
     // The parent is noted before anything else, so that one that dies meanwhile is noticed.
     let bond = ParentBond::note();
     let setup = setup(args.request)?;
+    mask_host_secrets(&setup.settings, masker)?;
     let cancellation = Cancellation::new();
     let console = Arc::new(Console::new(masker, args.json));
     let told = console.clone();

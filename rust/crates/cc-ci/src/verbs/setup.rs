@@ -8,6 +8,7 @@ use cc_ci_model::recipe_toml::RecipeToml;
 use cc_ci_model::request::{Receipt, Request, RequestText};
 use cc_ci_model::settings::{DeployerChoice, Settings, ViaChoice};
 use cc_ci_process::environment;
+use cc_ci_process::mask::{Masker, mask_files};
 use cc_ci_process::state::StatePaths;
 
 use super::BadArgument;
@@ -32,6 +33,17 @@ pub(super) fn setup(args: RequestArgs) -> Result<Setup> {
         deployer,
         via,
     })
+}
+
+/// Masks the host's own secrets: those that the settings name, and those that systemd hands to the unit.
+///
+/// # Errors
+/// One of them cannot be read or masked: then nothing may be said.
+pub(super) fn mask_host_secrets(settings: &Settings, masker: &Masker) -> Result<()> {
+    let handed = std::env::var_os(environment::CREDENTIALS_DIRECTORY).map(PathBuf::from);
+    let paths: Vec<PathBuf> = settings.secret_files.iter().cloned().chain(handed).collect();
+    mask_files(masker, &paths)?;
+    Ok(())
 }
 
 fn request(args: RequestArgs) -> Result<Request, cc_ci_model::request::RequestError> {
@@ -59,10 +71,19 @@ fn receipt() -> Receipt {
     }
 }
 
+/// The file that was named, whether it is there or not.
+fn named_settings() -> Option<PathBuf> {
+    std::env::var_os(environment::CCCI_SETTINGS).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Where the settings come from; none where there is no file and defaults hold.
+pub(super) fn settings_file() -> Option<PathBuf> {
+    named_settings().or_else(|| Some(PathBuf::from(SETTINGS)).filter(|path| path.exists()))
+}
+
 /// A missing default file means defaults; one that was named has to be there.
 pub(super) fn settings() -> Result<Settings> {
-    let named =
-        std::env::var_os(environment::CCCI_SETTINGS).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let named = named_settings();
     let path = named.clone().unwrap_or_else(|| PathBuf::from(SETTINGS));
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Settings::parse(&path.to_string_lossy(), &text)?),
