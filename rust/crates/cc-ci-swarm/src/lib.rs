@@ -24,7 +24,7 @@ mod spec;
 pub mod spec_gate;
 pub mod stateful;
 pub mod teardown;
-pub mod volume_removals;
 pub mod traces;
+pub mod volume_removals;
 pub mod witness;
 pub mod zone;

@@ -42,6 +42,21 @@ fn bundled_recipe_is_enrolled_and_shown_with_lint_and_plan() {
 }
 
 #[test]
+fn each_bundled_recipe_gives_a_file_that_our_own_reader_takes() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../recipes");
+    for entry in std::fs::read_dir(data).expect("the bundled recipes").flatten() {
+        let name = entry.file_name().into_string().expect("a plain name");
+        let folder = tempfile::tempdir().expect("a folder");
+        let _made =
+            RecipeRepository::bundled(&name, &folder.path().join(&name), "127.0.0.1:5000").expect("a recipe");
+        let ended = enroll(folder.path(), &[&name, "--write", "data"]);
+        assert_eq!(ended.status.code(), Some(0), "{name}: {ended:?}");
+        let written = read(&folder.path().join("data").join(&name).join("recipe.toml"));
+        assert_ne!(written, RecipeToml::absent(), "{name}: something is known of it");
+    }
+}
+
+#[test]
 fn a_file_that_is_there_stays_unless_it_is_forced() {
     let folder = tempfile::tempdir().expect("a folder");
     let _recipe = bundled(folder.path());
