@@ -24,7 +24,10 @@ say() {
     cc-ci app exec app -- sh -c 'printf "app: %s\n" "$1" > /proc/1/fd/1' sh "$1"
 }
 hex() { printf %s "$1" | od -An -v -tx1 | tr -d ' \n'; }
-say "backwards $(printf %s "$token" | rev)"
+turned=
+rest=$token
+while [ -n "$rest" ]; do turned=${rest%"${rest#?}"}$turned; rest=${rest#?}; done
+say "backwards $turned"
 for secret in "$token" "$host"; do
     say "plain $secret"
     for before in "" x xx; do
