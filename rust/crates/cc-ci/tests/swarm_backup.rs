@@ -111,7 +111,7 @@ fn hook_that_fails_is_red_at_backup_at_once() {
 }
 
 #[test]
-fn backup_is_made_again_where_the_container_was_replaced_and_says_so() {
+fn retries_are_bounded_and_shown() {
     let engine = engine_or_skip!();
     let once = "[ -e /data/once ] || { touch /data/once; kill 1; sleep 30; }; \
                 ( echo '-- MariaDB dump 10.19'; cat /data/live; echo '-- Dump completed' ) > /data/dump.sql";

@@ -13,6 +13,8 @@ pub(super) fn all(engine: &TestEngine) -> Vec<Canary> {
         check_fails(engine),
         secret_cannot_be_made(engine),
         name_too_long(engine),
+        name_too_long_at_head(engine),
+        config_without_new_version(engine),
     ]
 }
 
@@ -64,13 +66,48 @@ fn secret_cannot_be_made(engine: &TestEngine) -> Canary {
 }
 
 fn name_too_long(engine: &TestEngine) -> Canary {
+    first_release(Canary {
+        name: "canary-long-name",
+        expected: Expected { failing: Some(Tier::Install), ..name_too_long_at_head(engine).expected },
+        ..name_too_long_at_head(engine)
+    })
+}
+
+/// Before anything is deployed, so install is not reached.
+fn name_too_long_at_head(engine: &TestEngine) -> Canary {
     let edits = [(
         "networks:\n  proxy:\n",
         "configs:\n  a_config_with_a_name_that_nobody_would_type_twice: { file: README.md }\n\nnetworks:\n  proxy:\n",
     )];
     let words = ["compose.yml:", "a_config_with_a_name_that_nobody_would_type_twice", "Docker allows 64"];
     let defect = "the name of its config is too long for Docker";
-    first_release(edited(engine, "canary-long-name", defect, &edits, Tier::Install, &words))
+    before_deploy(edited(engine, "canary-long-name-at-head", defect, &edits, Tier::Upgrade, &words))
+}
+
+/// Swarm's configs never change: the new text under the old name would be refused late and obscurely.
+fn config_without_new_version(engine: &TestEngine) -> Canary {
+    let section =
+        "configs:\n  page: { name: \"${STACK_NAME}_page_v1\", file: page.txt }\n\nnetworks:\n  proxy:\n";
+    let edits = [("networks:\n  proxy:\n", section)];
+    let words = ["config page: its content changed", "_page_v1", "raise its version"];
+    let defect = "its config has another text and the same version";
+    let mut canary = edited(engine, "canary-config", defect, &edits, Tier::Upgrade, &words);
+    for (files, text) in [(canary.base.as_mut(), "old\n"), (Some(&mut canary.head), "new\n")] {
+        let Some(files) = files else { continue };
+        files.push(("page.txt".to_owned(), text.to_owned()));
+        if let Some((_, compose)) = files.iter_mut().find(|(name, _)| name == "compose.yml")
+            && !compose.contains(section)
+        {
+            *compose = compose.replacen(edits[0].0, section, 1);
+        }
+    }
+    before_deploy(canary)
+}
+
+/// It is found when the files are read: no tier has passed by then.
+fn before_deploy(canary: Canary) -> Canary {
+    let expected = Expected { passing: Vec::new(), ..canary.expected };
+    Canary { expected, ..canary }
 }
 
 /// It binds the host's root folder.

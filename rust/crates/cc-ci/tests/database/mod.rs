@@ -102,6 +102,11 @@ pub(crate) fn archives_nothing() -> Labels {
     ])
 }
 
+/// A label names a path outside of its volume.
+pub(crate) fn names_outside() -> Labels {
+    changed(&[("backupbot.backup.volumes.data.path", Some("../outside"))])
+}
+
 /// One of two paths is not there; restic ends with 0 all the same.
 pub(crate) fn misses_a_path() -> Labels {
     changed(&[("backupbot.backup.volumes.data.path", Some("dump.sql,media"))])
