@@ -45,6 +45,16 @@ async fn the_name_leads_to_the_door_and_the_certificate_must_be_for_it() {
 }
 
 #[tokio::test]
+async fn a_task_that_speaks_tls_itself_is_asked_whatever_its_certificate_says() {
+    let origin = Origin::tls(&[STRANGER], "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").await;
+    let door = Door::open(&[OWN], Target::Tcp(origin.address), Patience::default()).await.unwrap();
+    let client = Client::new(OWN, door.address(), &Scheme::HttpsOfTask).unwrap();
+    assert_eq!(client.base(), format!("https://{OWN}"));
+    assert_eq!(client.get("/").await.unwrap().text(), "hi");
+    assert_eq!((door.passed(), door.refused()), (1, 0), "the door still sees the own name");
+}
+
+#[tokio::test]
 async fn an_authority_that_is_none_is_refused() {
     let scheme = Scheme::Https { ca: Some(b"no certificate here".to_vec()) };
     let error = Client::new(OWN, "127.0.0.1:1".parse().unwrap(), &scheme).unwrap_err();

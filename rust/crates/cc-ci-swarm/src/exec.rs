@@ -171,6 +171,14 @@ pub async fn exec(
 /// # Errors
 /// The engine cannot be reached or has no such service.
 pub async fn running_container(docker: &Docker, service: &str) -> Result<Option<String>, DockerError> {
+    Ok(running_containers(docker, service).await?.into_iter().next())
+}
+
+/// The containers of all such tasks: several where the service has replicas.
+///
+/// # Errors
+/// As [`running_container`].
+pub async fn running_containers(docker: &Docker, service: &str) -> Result<Vec<String>, DockerError> {
     let attempt = || format!("looking for a running container of {service}");
     let found = docker.api().inspect_service(service, None).await.attempt(attempt)?;
     let wanted = found.spec.as_ref().and_then(|spec| spec.task_template.as_ref()).map(template_of);
@@ -183,7 +191,8 @@ pub async fn running_container(docker: &Docker, service: &str) -> Result<Option<
         .filter(|task| task.spec.as_ref().map(template_of) == wanted)
         .filter_map(|task| task.status)
         .filter(|status| status.state == Some(TaskState::RUNNING))
-        .find_map(|status| status.container_status.and_then(|container| container.container_id)))
+        .filter_map(|status| status.container_status.and_then(|container| container.container_id))
+        .collect())
 }
 
 struct Started {

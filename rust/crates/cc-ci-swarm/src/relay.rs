@@ -17,7 +17,7 @@ use cc_ci_process::wait::{Look, WaitError, Waiting, wait_for};
 use tokio::sync::Mutex;
 
 use crate::docker::{Docker, DockerError};
-use crate::exec::running_container;
+use crate::exec::running_containers;
 use crate::lock::HeldLock;
 
 /// The socket is there as soon as the helper runs; a loaded engine takes a few seconds to start it.
@@ -125,8 +125,10 @@ impl Relay {
             let mut place = self.place.lock().await.clone();
             let replaced = wait_for(&sentence, FOLLOWS, None, cancellation, || async {
                 // A lost engine comes back; until then there is nobody to follow.
-                let found = running_container(docker, job.service).await.ok().flatten();
-                let other = found.filter(|container| *container != place.container);
+                let found = running_containers(docker, job.service).await.unwrap_or_default();
+                // Of several replicas the one it stands beside is as good as any, as long as it runs.
+                let is_there = found.contains(&place.container);
+                let other = found.into_iter().next().filter(|_| !is_there);
                 Ok::<_, DockerError>(Look::from_option(other, "it runs where it ran"))
             });
             let Ok(container) = replaced.await else { return };

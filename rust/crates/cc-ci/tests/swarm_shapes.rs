@@ -72,6 +72,25 @@ fn an_app_of_tcp_alone_is_asked_by_connections_to_its_port() {
 }
 
 #[test]
+fn what_is_to_be_ready_is_waited_for_in_every_tier_with_checks() {
+    let engine = engine_or_skip!();
+    let host = RunHost::new(CC_CI, &engine);
+    let sound = canaries::sound(&engine);
+    let ready = "[[ready]]\nname = \"the port\"\ntcp = { port = 8080 }\n[[ready]]\nname = \"the service\"\n\
+                 http = { service = \"app\", port = 8080, path = \"/env\", stable = 2 }\n";
+    let ready = Canary { recipe_toml: format!("{}{ready}", sound.recipe_toml), ..sound };
+    let ended = host.run(&host.prepare(&ready));
+    assert_eq!(ended.code, 0, "{ended}");
+    for tier in [Tier::Install, Tier::Upgrade, Tier::Restore, Tier::Custom] {
+        let words = ended.words_of(tier);
+        assert!(words.contains("ready: the port: port 8080 took 3 connections"), "{tier}: {words}");
+        assert!(words.contains("ready: the service: /env answers, 2 times in a row"), "{tier}: {words}");
+        assert_eq!(words.matches("ready: the port").count(), 1, "once in a tier: {words}");
+    }
+    leaves_nothing(&engine, &host);
+}
+
+#[test]
 fn http_up_but_service_port_down_is_not_ready() {
     let engine = engine_or_skip!();
     let host = RunHost::new(CC_CI, &engine);
