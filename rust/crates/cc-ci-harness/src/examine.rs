@@ -287,7 +287,12 @@ impl<'a> Examiner<'a> {
 
     async fn floor(&self, tier: &mut TierRun) -> Result<(), TierStop> {
         let Some(attached) = &self.attached else { return Err(not_attached(tier.tier())) };
-        let Some(web) = &attached.web else { return self.without_a_page(tier, attached).await };
+        let Some(web) = &attached.web else {
+            if attached.reach.serves == Serves::Http {
+                return Err(not_attached(tier.tier()));
+            }
+            return self.without_a_page(tier, attached).await;
+        };
         let eyes = Eyes { app: &web.app, task: web.task.as_ref(), unknown: web.unknown.as_ref() };
         let health = &self.setup.recipe_toml.app.health;
         let evidence = self.evidence(tier.tier());

@@ -43,7 +43,7 @@ fn a_worker_beside_a_job_is_green_and_the_result_says_what_was_not_looked_at() {
     let (host, ended) = run_of(&engine, &(worker + &job), "[app]\ntimeouts = { deploy = \"90s\" }\n");
     assert_eq!(ended.code, 0, "{ended}");
     let words = ended.words_of(Tier::Install);
-    assert!(words.contains("1 tasks run; nobody could be asked"), "{words}");
+    assert!(words.contains("its tasks run: 1 task; nobody could be asked"), "{words}");
     assert!(words.contains("it has no HTTP route and publishes no TCP port"), "{words}");
     let limits = ended.result().limits.join("; ");
     assert!(limits.contains("time limit deploy: 1m30s by recipe.toml"), "{limits}");
