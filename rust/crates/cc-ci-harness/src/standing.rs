@@ -126,7 +126,7 @@ pub async fn remove_dropped(
         return Ok(());
     }
     for name in &dropped {
-        snapshot::remove_service(docker, name, lock).await.map_err(|error| ours(&error))?;
+        snapshot::remove_service(docker, &app.stack, name, lock).await.map_err(|error| ours(&error))?;
     }
     let names: Vec<&str> = dropped.iter().map(|name| name.as_str()).collect();
     tier.passed("services dropped by head are removed", since, names.join(", "));

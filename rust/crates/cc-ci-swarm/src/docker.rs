@@ -7,6 +7,8 @@ use bollard::models::{LocalNodeState, NodeSpec};
 use bollard::query_parameters::{LogsOptions, UpdateNodeOptions};
 use futures_util::StreamExt;
 
+use crate::lock::NotCovered;
+
 /// Where the engine listens unless `DOCKER_HOST` says otherwise.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
@@ -53,6 +55,9 @@ pub enum DockerError {
         /// The words of the client library or of the engine.
         reason: String,
     },
+    /// It was not asked at all, since the caller's lock is of another run.
+    #[error(transparent)]
+    NotCovered(#[from] NotCovered),
 }
 
 impl DockerError {
@@ -73,7 +78,7 @@ impl DockerError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Answer { status, .. } => Some(*status),
-            Self::Host { .. } | Self::Connection { .. } | Self::Other { .. } => None,
+            Self::Host { .. } | Self::Connection { .. } | Self::Other { .. } | Self::NotCovered(_) => None,
         }
     }
 

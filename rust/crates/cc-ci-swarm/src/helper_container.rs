@@ -101,15 +101,16 @@ pub struct HelperJob {
 /// The helper carries the labels of run and stack: one that outlives a killed run goes with the stack.
 ///
 /// # Errors
-/// The image is missing, the engine failed, the limit passed or the run was cancelled.
+/// The image is missing, the engine failed, the limit passed, the run was cancelled, or the lock is of another run.
 pub async fn run_helper(
     docker: &Docker,
     job: &HelperJob,
     stdin: &[u8],
     limit: Duration,
-    _lock: &HeldLock,
+    lock: &HeldLock,
     cancellation: &Cancellation,
 ) -> Result<ExecOutput, HelperError> {
+    lock.covers(&job.stack).map_err(DockerError::from)?;
     let id = create(docker, job).await?;
     let command = job.argv.first().cloned().unwrap_or_default();
     let stack = job.stack.to_string();

@@ -1,9 +1,11 @@
 //! The lock of a run's domain: whoever holds it may change the stack, and a free one means that its run is dead.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use cc_ci_model::names::{RunDomain, RunId, StackName};
@@ -47,6 +49,18 @@ pub enum LockError {
         /// Time-out or cancellation.
         cause: Box<WaitError<LockError>>,
     },
+}
+
+/// A lock was shown for a stack that it does not cover: nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the lock of {domain} does not cover the stack {stack}, so nothing was done to it: a defect of cc-ci, please report it"
+)]
+pub struct NotCovered {
+    /// What the lock is of.
+    pub domain: String,
+    /// What it was shown for.
+    pub stack: String,
 }
 
 /// What the holder wrote into the lock file, for people and logs; never used for a decision.
@@ -98,6 +112,8 @@ pub struct HeldLock {
     file: File,
     path: PathBuf,
     domain: RunDomain,
+    /// Stacks of the run's record beside the main one.
+    further: Mutex<BTreeSet<StackName>>,
 }
 
 /// What a probe found.
@@ -138,7 +154,7 @@ impl HeldLock {
             }
         };
         let got = wait_for(&sentence, waiting, None, cancellation, || std::future::ready(look())).await;
-        let mut lock = got.map_err(|error| match error {
+        let lock = got.map_err(|error| match error {
             WaitError::Failed { reason, .. } => reason,
             cause => LockError::Waiting {
                 domain: domain.to_string(),
@@ -171,6 +187,24 @@ impl HeldLock {
         self.domain.stack()
     }
 
+    /// Whether it covers a stack: the main one of its domain, or one that the run's record names. Whatever changes a
+    /// stack asks this first.
+    ///
+    /// # Errors
+    /// [`NotCovered`]: the stack may be another run's.
+    pub fn covers(&self, stack: &StackName) -> Result<(), NotCovered> {
+        let further = self.further.lock().unwrap_or_else(PoisonError::into_inner);
+        if *stack == self.stack() || further.contains(stack) {
+            return Ok(());
+        }
+        Err(NotCovered { domain: self.domain.to_string(), stack: stack.to_string() })
+    }
+
+    /// Extends it to the stacks of a record: only what is written down durably is covered.
+    pub(crate) fn cover<'s>(&self, stacks: impl Iterator<Item = &'s StackName>) {
+        self.further.lock().unwrap_or_else(PoisonError::into_inner).extend(stacks.cloned());
+    }
+
     /// Who wrote into the file last: after a probe, the holder that died.
     #[must_use]
     pub fn last_holder(&self) -> Option<Holder> {
@@ -181,8 +215,17 @@ impl HeldLock {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn note_janitor(&mut self) -> Result<(), LockError> {
+    pub fn note_janitor(&self) -> Result<(), LockError> {
         self.note("of the janitor, which removes leftovers")
+    }
+
+    /// Writes into the file that its run is over and keeps its stack for a person to look at, for runs that have to wait
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn note_kept(&self, run: &RunId) -> Result<(), LockError> {
+        self.note(&format!("{run}, which keeps its red stack until `cc-ci release {run}`"))
     }
 
     /// Unlinks the lock file while holding it, then frees the lock; the last step of a teardown.
@@ -197,17 +240,17 @@ impl HeldLock {
         })
     }
 
-    fn note(&mut self, run: &str) -> Result<(), LockError> {
+    fn note(&self, run: &str) -> Result<(), LockError> {
         let holder = Holder {
             run: run.to_owned(),
             pid: std::process::id(),
             since: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         };
         let text = serde_json::to_vec(&holder).unwrap_or_default();
-        self.file
-            .set_len(0)
-            .and_then(|()| self.file.seek(SeekFrom::Start(0)))
-            .and_then(|_| self.file.write_all(&text))
+        let mut file = &self.file;
+        file.set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(&text))
             .map_err(|cause| LockError::File {
                 attempt: "writing the holder into",
                 path: self.path.clone(),
@@ -250,7 +293,12 @@ fn attempt(folder: &Path, domain: &RunDomain) -> Result<Probe, LockError> {
         if is_named(&file, &path).map_err(failed("looking again at"))? {
             // The umask took the group's right from a file that was made here; one of another user stays as it is.
             let _ = file.set_permissions(fs::Permissions::from_mode(MODE));
-            return Ok(Probe::Free(HeldLock { file, path, domain: domain.clone() }));
+            return Ok(Probe::Free(HeldLock {
+                file,
+                path,
+                domain: domain.clone(),
+                further: Mutex::default(),
+            }));
         }
     }
     Err(LockError::Replaced { path })

@@ -31,7 +31,7 @@ pub struct Leftover {
 
 impl std::fmt::Display for Leftover {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.pid, self.name)
+        write!(f, "process {} ({})", self.pid, self.name)
     }
 }
 
@@ -61,6 +61,14 @@ pub fn of_runs(runs: &Path) -> io::Result<BTreeMap<RunId, Vec<Leftover>>> {
     Ok(found)
 }
 
+/// The same of one run.
+///
+/// # Errors
+/// The kernel's list of processes cannot be read.
+pub fn of_run(runs: &Path, run: &RunId) -> io::Result<Vec<Leftover>> {
+    Ok(of_runs(runs)?.remove(run).unwrap_or_default())
+}
+
 /// Ends the processes of one run: TERM, a short grace, KILL; looks again each time, so that what they start meanwhile
 /// goes, too. Returns those that were ended.
 ///
@@ -68,12 +76,11 @@ pub fn of_runs(runs: &Path) -> io::Result<BTreeMap<RunId, Vec<Leftover>>> {
 /// Some are still there: their names, for a person.
 pub async fn end(runs: &Path, run: &RunId, cancellation: &Cancellation) -> Result<Vec<Leftover>, String> {
     let mut ended: Vec<Leftover> = Vec::new();
-    let look = || of_runs(runs).map(|mut all| all.remove(run).unwrap_or_default());
     for (signal, limit) in [(Signal::SIGTERM, GRACE), (Signal::SIGKILL, DYING)] {
         let waiting = Waiting { deadline: limit, interval: INTERVAL };
         let sentence = format!("waiting for the leftover processes of run {run} to end");
         let step = || {
-            let here = look().map_err(|error| error.to_string())?;
+            let here = of_run(runs, run).map_err(|error| error.to_string())?;
             for process in &here {
                 let is_known = ended.contains(process);
                 // Everyone is told TERM once; KILL can be said again.

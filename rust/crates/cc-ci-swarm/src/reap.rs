@@ -122,7 +122,7 @@ pub async fn reap(
     ground: &Ground<'_>,
     stacks: &BTreeSet<StackName>,
     dead_runs: &BTreeSet<RunId>,
-    mut lock: HeldLock,
+    lock: HeldLock,
     mark: &Inventory,
     bound: Duration,
     cancellation: &Cancellation,
@@ -166,6 +166,8 @@ async fn remove_all(
         dead_runs.insert(record.run.clone());
         stacks.extend(record.stacks().cloned());
     }
+    // What the sweep found to belong to this domain, by a record or by a dead run's mark.
+    lock.cover(stacks.iter());
     let mut reaped = Reaped::default();
     for run in &dead_runs {
         let ended = processes::end(ground.runs, run, cancellation).await;

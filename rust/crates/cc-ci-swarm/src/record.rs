@@ -7,7 +7,7 @@ use cc_ci_model::inventory::Kind;
 use cc_ci_model::names::{RunDomain, RunId, StackName, Zone};
 use cc_ci_process::atomic::{AtomicError, write_json};
 
-use crate::lock::HeldLock;
+use crate::lock::{HeldLock, NotCovered};
 use crate::teardown::Removed;
 
 /// Version of the file's form; a newer one is refused.
@@ -34,6 +34,9 @@ pub enum RecordError {
         /// What the kernel said.
         cause: io::Error,
     },
+    /// The lock is of another run.
+    #[error(transparent)]
+    NotCovered(#[from] NotCovered),
     /// The content is not a record.
     #[error("reading the record {path}: {reason}; look at it and remove it by hand if it is not cc-ci's")]
     Content {
@@ -104,11 +107,13 @@ impl StackRecord {
         std::iter::once(&self.stack).chain(&self.extra_stacks)
     }
 
-    /// Writes the record and syncs file and folder; when this returns, a crash cannot lose it.
+    /// Writes the record and syncs file and folder; when this returns, a crash cannot lose it, and the lock covers its
+    /// stacks.
     ///
     /// # Errors
-    /// The state folder cannot be written.
-    pub fn write(&self, state: &Path, _lock: &HeldLock) -> Result<(), RecordError> {
+    /// The state folder cannot be written, or the lock is of another run.
+    pub fn write(&self, state: &Path, lock: &HeldLock) -> Result<(), RecordError> {
+        lock.covers(&self.stack)?;
         let path = file_of(state, &self.stack);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|cause| RecordError::File {
@@ -127,7 +132,9 @@ impl StackRecord {
             extra_stacks: self.extra_stacks.iter().map(StackName::to_string).collect(),
         };
         write_json(&path, &written)
-            .map_err(|cause| RecordError::Write { stack: self.stack.to_string(), cause })
+            .map_err(|cause| RecordError::Write { stack: self.stack.to_string(), cause })?;
+        lock.cover(self.extra_stacks.iter());
+        Ok(())
     }
 
     /// Reads the record of a stack; `None` if there is none.

@@ -194,9 +194,10 @@ fn short(id: &str) -> &str {
 async fn begin(
     docker: &Docker,
     job: &RelayJob<'_>,
-    _lock: &HeldLock,
+    lock: &HeldLock,
     cancellation: &Cancellation,
 ) -> Result<String, RelayError> {
+    lock.covers(job.stack).map_err(DockerError::from)?;
     let folder = |cause| RelayError::Folder { path: job.folder.to_owned(), cause };
     std::fs::create_dir_all(job.folder).map_err(folder)?;
     let source = std::fs::canonicalize(job.folder).map_err(folder)?;

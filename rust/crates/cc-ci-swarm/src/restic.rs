@@ -117,6 +117,7 @@ impl<'a> Restic<'a> {
         lock: &'a HeldLock,
         cancellation: &'a Cancellation,
     ) -> Result<Self, ResticError> {
+        lock.covers(stack).map_err(DockerError::from)?;
         let password =
             SecretValue::new((0..8).map(|_| format!("{:08x}", rand::random::<u32>())).collect::<String>());
         masker.add("the backup's password", &password)?;

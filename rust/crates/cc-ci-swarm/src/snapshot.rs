@@ -48,8 +48,14 @@ pub async fn service_labels(
 /// Removes one service of a stack by its full name.
 ///
 /// # Errors
-/// The engine cannot be asked or refuses.
-pub async fn remove_service(docker: &Docker, name: &str, _lock: &HeldLock) -> Result<(), DockerError> {
+/// The engine cannot be asked or refuses, or the lock is of another run.
+pub async fn remove_service(
+    docker: &Docker,
+    stack: &StackName,
+    name: &str,
+    lock: &HeldLock,
+) -> Result<(), DockerError> {
+    lock.covers(stack)?;
     let removed = docker.api().delete_service(name).await;
     removed.map_err(|error| DockerError::of(format!("removing the service {name}"), error))
 }

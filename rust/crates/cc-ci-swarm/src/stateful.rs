@@ -62,13 +62,14 @@ pub async fn own_files(docker: &Docker, container: &str) -> Result<BTreeSet<Stri
 /// Has swarm make the containers of a service anew, with nothing else changed. Returns before that is done.
 ///
 /// # Errors
-/// The engine cannot be asked or refuses.
+/// The engine cannot be asked or refuses, or the lock is of another run.
 pub async fn make_anew(
     docker: &Docker,
     stack: &StackName,
     service: &str,
-    _lock: &HeldLock,
+    lock: &HeldLock,
 ) -> Result<(), DockerError> {
+    lock.covers(stack)?;
     let name = format!("{stack}_{service}");
     let attempt = || format!("having the containers of {name} made anew");
     let found = docker.api().inspect_service(&name, None).await.attempt(attempt)?;

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::docker::{Attempt, Docker, DockerError};
 use crate::inventory::survey;
-use crate::lock::HeldLock;
+use crate::lock::{HeldLock, NotCovered};
 
 /// How often everything is listed again; a look costs some 20 ms, and swarm takes 3.5 s to let the tasks go.
 const INTERVAL: Duration = Duration::from_millis(150);
@@ -50,6 +50,9 @@ pub enum TeardownError {
         /// Kind and name of what was seen last.
         left: Vec<String>,
     },
+    /// The lock is of another run.
+    #[error(transparent)]
+    NotCovered(#[from] NotCovered),
     /// It was cancelled before the proof.
     #[error("tearing down {stack} was ended before the proof: {cause}; there is still {}", listed(.left))]
     Cancelled {
@@ -68,6 +71,7 @@ impl TeardownError {
     pub fn left(&self) -> &[String] {
         match self {
             Self::Left { left, .. } | Self::Cancelled { left, .. } | Self::Newborn { left, .. } => left,
+            Self::NotCovered(_) => &[],
         }
     }
 }
@@ -153,11 +157,12 @@ async fn teardown_of(
     docker: &Docker,
     stack: &StackName,
     mark: Option<&Inventory>,
-    _lock: &HeldLock,
+    lock: &HeldLock,
     bound: Duration,
     cancellation: &Cancellation,
     progress: impl FnMut(&str),
 ) -> Result<Removed, TeardownError> {
+    lock.covers(stack)?;
     let start = Instant::now();
     let work = Mutex::new((Work::new(docker, stack, mark), String::new(), progress));
     let waiting = Waiting { deadline: bound, interval: INTERVAL };
@@ -257,15 +262,14 @@ impl<'a> Work<'a> {
             |kinds: &[Kind]| ours.iter().copied().filter(|o| kinds.contains(&o.kind)).collect::<Vec<_>>();
         let services = of(&[Kind::Service]);
         let alive = of(&[Kind::Container, Kind::Task]);
-        self.obstacle = None;
-        if services.is_empty() {
-            self.remove(of(&[Kind::Container, Kind::Secret, Kind::Config])).await;
+        let mut wanted = services;
+        if wanted.is_empty() {
+            wanted = of(&[Kind::Container, Kind::Secret, Kind::Config]);
             if alive.is_empty() {
-                self.remove(of(&[Kind::Network, Kind::Volume])).await;
+                wanted.extend(of(&[Kind::Network, Kind::Volume]));
             }
-        } else {
-            self.remove(services).await;
         }
+        self.remove(wanted).await;
         Ok(Look::NotYet(summary(&ours)))
     }
 
@@ -293,9 +297,8 @@ impl<'a> Work<'a> {
         let results = join_all(objects.into_iter().map(|object| remove(docker, object))).await;
         // Something in use is free in a moment; something missing has gone by itself. The next list tells.
         let obstacle = results.into_iter().filter_map(Result::err).find(|error| !error.is_missing());
-        if let Some(error) = obstacle {
-            self.obstacle = Some(error.to_string());
-        }
+        // The last one is kept until this round has an answer: the bound may be reached in the middle of it.
+        self.obstacle = obstacle.map(|error| error.to_string());
     }
 }
 

@@ -149,7 +149,7 @@ fn a_killed_owner_leaves_a_dead_folder() {
 async fn reaping_happens_under_the_probe_lock() {
     let folder = tempfile::tempdir().unwrap();
     let domain = domain("probe_lock");
-    let Probe::Free(mut probe) = HeldLock::try_probe(folder.path(), &domain).unwrap() else { panic!("held") };
+    let Probe::Free(probe) = HeldLock::try_probe(folder.path(), &domain).unwrap() else { panic!("held") };
     probe.note_janitor().unwrap();
     let file = folder.path().join(format!("{domain}.lock"));
     let condemned = std::fs::metadata(&file).unwrap().ino();

@@ -60,3 +60,24 @@ async fn what_cannot_be_read_is_an_error_and_not_an_absence() {
     let missing = state.path().join("missing");
     assert!(StackRecord::list(&missing, &zone()).unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_lock_covers_its_own_stack_and_those_its_record_names_and_no_other() {
+    let state = tempfile::tempdir().unwrap();
+    let (own, other, second) = (domain("own"), domain("another"), domain("dependency"));
+    let never = Cancellation::new();
+    let limit = std::time::Duration::from_secs(5);
+    let lock = HeldLock::acquire(state.path(), &own, &run_id(), limit, &never, |_| {}).await.unwrap();
+    assert!(lock.covers(&own.stack()).is_ok());
+    let mut record = StackRecord::new(&run_id(), &own, jiff::Timestamp::UNIX_EPOCH);
+    record.extra_stacks.push(second.stack());
+    assert!(lock.covers(&second.stack()).is_err(), "named in memory is not yet written down");
+    record.write(state.path(), &lock).unwrap();
+    assert!(lock.covers(&second.stack()).is_ok());
+    let refused = lock.covers(&other.stack()).unwrap_err().to_string();
+    assert!(refused.contains(own.as_str()) && refused.contains(other.stack().as_str()), "{refused}");
+    // Nor is the record of one run written under the lock of another.
+    let foreign = StackRecord::new(&run_id(), &other, jiff::Timestamp::UNIX_EPOCH);
+    assert!(matches!(foreign.write(state.path(), &lock), Err(RecordError::NotCovered(_))));
+    assert_eq!(StackRecord::read(state.path(), &other.stack(), &zone()).unwrap(), None);
+}

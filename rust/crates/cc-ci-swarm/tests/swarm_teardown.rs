@@ -151,6 +151,9 @@ async fn a_stack_that_is_torn_down_beside_another_leaves_that_one_alone() {
     converging.wait(&Default::default(), &LIMITS, &two.never, |_| {}).await.unwrap();
     let titles = async |stack: &StackName| survey(&two.docker).await.unwrap().of_stack(stack).titles();
     let before = titles(&two.stack).await;
+    let bound = Duration::from_secs(5);
+    let refused = teardown(&two.docker, &two.stack, &one.lock, bound, &two.never, |_| {}).await.unwrap_err();
+    assert!(matches!(refused, TeardownError::NotCovered(_)), "{refused}");
     one.tear_down().await;
     assert_eq!(titles(&two.stack).await, before);
     two.tear_down().await;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::DeployError;
 use super::render::{App, Rendered};
-use crate::docker::Docker;
+use crate::docker::{Docker, DockerError};
 use crate::lock::HeldLock;
 use crate::programs::{ProgramOutput, Programs};
 
@@ -65,14 +65,16 @@ impl NativeDeployer {
     /// the compose no longer names stay, as they do with abra.
     ///
     /// # Errors
-    /// [`DeployError::Recipe`] where the CLI refuses the stack, [`DeployError::Docker`] and [`DeployError::Program`] where something of ours failed.
+    /// [`DeployError::Recipe`] where the CLI refuses the stack, [`DeployError::Docker`] and [`DeployError::Program`] where something of ours failed,
+    /// or the lock is of another run.
     pub async fn deploy(
         &self,
         app: &App,
         rendered: &Rendered,
         commit: &CommitSha,
-        _lock: &HeldLock,
+        lock: &HeldLock,
     ) -> Result<Deployed, DeployError> {
+        lock.covers(&app.stack).map_err(DockerError::from)?;
         let dirty = if app.checkout.is_dirty().await? { "+U" } else { "" };
         let chaos_version = format!("{}{dirty}", commit.short());
         let merged = relocated(rendered.compose.to_value(), app.checkout.folder());

@@ -34,6 +34,7 @@ impl App {
         masker: &Masker,
         lock: &HeldLock,
     ) -> Result<Vec<String>, DeployError> {
+        lock.covers(&self.stack).map_err(DockerError::from)?;
         let rules = secret_rules(self.env.file()).map_err(|error| DeployError::Recipe(error.to_string()))?;
         let variables = self.secret_variables(rendered, &rules)?;
         let present = secret_names(docker).await?;
