@@ -10,20 +10,17 @@ use cc_ci_model::outcome::{Aftermath, Conclusion, Ending, Status, TierOutcome, T
 use cc_ci_model::result::{RunState, Teardown, TierReport, WitnessState};
 use cc_ci_model::tier::Tier;
 use cc_ci_process::cancel::Cancellation;
-use cc_ci_process::leftovers;
 use cc_ci_process::mask::scan_folder;
 use cc_ci_process::wait::{Look, Waiting, wait_for};
 use cc_ci_swarm::docker::Docker;
 use cc_ci_swarm::inventory::survey;
 use cc_ci_swarm::lock::HeldLock;
+use cc_ci_swarm::processes;
 use cc_ci_swarm::record::StackRecord;
 use cc_ci_swarm::teardown::{Removed, teardown};
 
 use crate::report::Reporter;
 use crate::tier_run::rounded;
-
-/// Teardown goes on under this bound, whatever ended the run.
-pub const TEARDOWN_BOUND: Duration = Duration::from_secs(300);
 
 /// What was known of the world at the moments that are compared.
 pub struct World {
@@ -44,13 +41,15 @@ pub struct Removal {
     pub witness_changed: Vec<String>,
 }
 
-/// Removes the stack, surveys again and reports teardown like a tier. `.env`, record and lock go last, and only with the proof.
+/// Removes the stack within `bound`, surveys again and reports teardown like a tier. `.env`, record and lock go last, and
+/// only with the proof.
 pub async fn remove(
     docker: &Docker,
     world: &World,
     lock: HeldLock,
     record: StackRecord,
     state: &std::path::Path,
+    bound: Duration,
     reporter: &Reporter,
 ) -> Removal {
     let started = Instant::now();
@@ -61,7 +60,7 @@ pub async fn remove(
     // The run's own cancellation is spent by now, perhaps: removal stands under a bound of its own.
     let unbound = Cancellation::new();
     let progress = |text: &str| reporter.progress(&format!("removing: {text}"));
-    let removed = teardown(docker, &world.stack, &lock, TEARDOWN_BOUND, &unbound, progress).await;
+    let removed = teardown(docker, &world.stack, &lock, bound, &unbound, progress).await;
     let proof: Option<Removed> = match removed {
         Ok(removed) => Some(removed),
         Err(error) => {
@@ -142,8 +141,10 @@ pub async fn remove(
 async fn processes_are_gone(reporter: &Reporter, cancellation: &Cancellation) -> Result<(), String> {
     let waiting = Waiting { deadline: Duration::from_secs(10), interval: Duration::from_millis(50) };
     let sentence = "waiting for the run's processes to end";
+    let (id, folder) = (reporter.result().run.id, reporter.folder().clone());
+    let runs = folder.root().parent().unwrap_or(folder.root());
     let gone = wait_for(sentence, waiting, None, cancellation, || async {
-        let left = leftovers::of_folder(reporter.folder().root())?;
+        let left = processes::of_run(runs, &id)?;
         let names: Vec<String> = left.iter().map(ToString::to_string).collect();
         Ok::<_, std::io::Error>(if names.is_empty() {
             Look::There(())

@@ -93,6 +93,18 @@ impl RunFolder {
         self.state().join("cancel")
     }
 
+    /// The file that lets a kept stack go when it appears.
+    #[must_use]
+    pub fn release(&self) -> PathBuf {
+        self.state().join("release")
+    }
+
+    /// The file that says that the run is over and keeps its stack.
+    #[must_use]
+    pub fn kept(&self) -> PathBuf {
+        self.state().join("kept")
+    }
+
     /// `HOME` of every program the run starts.
     #[must_use]
     pub fn home(&self) -> PathBuf {
@@ -134,6 +146,8 @@ mod tests {
                 folder.recipe(&recipe),
                 folder.state(),
                 folder.cancel(),
+                folder.release(),
+                folder.kept(),
                 folder.home(),
             ]
         };

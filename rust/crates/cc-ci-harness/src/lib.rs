@@ -18,6 +18,7 @@ pub mod guards;
 pub mod hands;
 pub mod host;
 pub mod http;
+mod keeping;
 pub mod lint_tier;
 pub mod local_tests;
 mod mutation;

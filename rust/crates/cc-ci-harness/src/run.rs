@@ -27,14 +27,15 @@ use cc_ci_swarm::record::StackRecord;
 use cc_ci_swarm::zone;
 use futures_util::FutureExt;
 
-use crate::finish::{Removal, TEARDOWN_BOUND, World, conclude_run, remove};
+use crate::finish::{Removal, World, conclude_run, remove};
 use crate::folder::RunFolder;
 use crate::guards::{self, Guards};
 use crate::host::{self, Host};
+use crate::keeping::keep;
 use crate::lint_tier;
 use crate::prepare::{PrepareError, Prepared, prepare};
 use crate::report::{Reporter, Watcher};
-use crate::setup::Setup;
+use crate::setup::{Setup, WhenRed};
 use crate::side::Side;
 use crate::stub;
 
@@ -79,6 +80,11 @@ pub async fn run(
         Err(Stop::End(ending)) => ending,
     };
     let ending = why_cancelled(cancellation).filter(|_| ending != Ending::Completed).unwrap_or(ending);
+    if story.is_to_be_kept(&ending) {
+        // The work is done; how long a person looks has a limit of its own.
+        let _standing = guards.deadline.stand();
+        story.keep().await;
+    }
     let (tiers, removal) = story.leave(&ending).await;
     let conclusion = conclude_run(&reporter, &tiers, &ending, removal);
     let result = reporter.result();
@@ -322,7 +328,7 @@ impl<'a> Story<'a> {
         self.reporter.progress("looking for leftovers of an earlier run");
         let zone = &self.setup.settings.zone;
         let ground = Ground { docker: &host.docker, zone, state: &paths.state, runs: &paths.runs };
-        let old = own_leftovers(&ground, &lock, TEARDOWN_BOUND, self.cancellation)
+        let old = own_leftovers(&ground, &lock, self.setup.teardown_bound(), self.cancellation)
             .await
             .map_err(|error| trouble("leftovers", error, true))?;
         if old != Reaped::default() {
@@ -349,11 +355,25 @@ impl<'a> Story<'a> {
         self.on_the_swarm(app, prepared, first, first_side, rendered, &hands).await
     }
 
+    /// Whether somebody wants to look at this stack: the recipe failed by itself, and it was asked for.
+    fn is_to_be_kept(&self, ending: &Ending) -> bool {
+        let is_red =
+            self.outcomes.iter().any(|(tier, outcome)| *tier != Tier::Lint && *outcome == TierOutcome::Fail);
+        self.setup.when_red == WhenRed::Keep && is_red && *ending == Ending::Completed
+    }
+
+    async fn keep(&self) {
+        if let Some(hands) = &self.hands {
+            keep(self.setup, self.id, &hands.lock, self.cancellation, &self.reporter).await;
+        }
+    }
+
     /// Every way out: removal and its proof, where anything can have been made; then the tiers as they stand.
     async fn leave(mut self, ending: &Ending) -> (Vec<(Tier, TierOutcome)>, Removal) {
         let removal = match self.hands.take().and_then(Arc::into_inner) {
             Some(Hands { host, lock, record, world }) => {
-                remove(&host.docker, &world, lock, record, &self.setup.paths.state, &self.reporter).await
+                let (state, bound) = (&self.setup.paths.state, self.setup.teardown_bound());
+                remove(&host.docker, &world, lock, record, state, bound, &self.reporter).await
             }
             None => {
                 if let Err(error) = self.reporter.folder().remove_working_files() {

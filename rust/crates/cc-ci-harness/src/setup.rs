@@ -1,6 +1,7 @@
 //! What a run is given: the request, the host's settings, our copy of the recipe's test data.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cc_ci_model::recipe_toml::RecipeToml;
 use cc_ci_model::request::Request;
@@ -24,6 +25,26 @@ pub struct Setup {
     pub deployer: DeployerChoice,
     /// How checks reach the app.
     pub via: ViaChoice,
+    /// What becomes of the stack of a red run.
+    pub when_red: WhenRed,
+}
+
+/// What becomes of the stack of a run whose recipe is red.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenRed {
+    /// It goes, as always.
+    #[default]
+    Remove,
+    /// It stays for a person to look at, see `keeping.rs`.
+    Keep,
+}
+
+impl Setup {
+    /// How long a removal may take, whatever ended the run.
+    #[must_use]
+    pub fn teardown_bound(&self) -> Duration {
+        self.settings.limits.teardown.into()
+    }
 }
 
 /// Name of the overlay with tweaks for the machine, in the test data and in the checkout.

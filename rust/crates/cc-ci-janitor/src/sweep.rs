@@ -20,9 +20,6 @@ use crate::diary::Diary;
 use crate::host::Host;
 use crate::{dead_runs, folders, health, images};
 
-/// How long the removal of one stack may take; a run's own teardown has as much.
-const BOUND: Duration = Duration::from_secs(300);
-
 /// Whether a sweep does what it decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -206,7 +203,8 @@ async fn one(
     let ground =
         Ground { docker, zone: &host.settings.zone, state: &host.paths.state, runs: &host.paths.runs };
     let stacks: &BTreeSet<StackName> = &candidate.stacks;
-    match reap(&ground, stacks, &candidate.dead_runs, lock, mark, BOUND, cancellation).await {
+    let bound: Duration = host.settings.limits.teardown.into();
+    match reap(&ground, stacks, &candidate.dead_runs, lock, mark, bound, cancellation).await {
         Ok(reaped) => {
             diary.say(Code::Reaped, domain, format!("removed {}, nothing is left", reaped.words()));
             Some(Outcome::Reaped(reaped))

@@ -112,6 +112,8 @@ choice_text!(ViaChoice { Auto = "auto", Proxy = "proxy", Direct = "direct" }, "r
 pub struct Limits {
     /// The whole run, from start to verdict; teardown has a bound of its own.
     pub run: HumanDuration,
+    /// Removing everything of a run and proving it, by the run or by the janitor.
+    pub teardown: HumanDuration,
     /// Time for all services to converge, where the recipe says nothing.
     pub deploy: HumanDuration,
     /// Time until the app answers after that, where the recipe says nothing.
@@ -120,6 +122,8 @@ pub struct Limits {
     pub lock_wait: HumanDuration,
     /// How long a run waits for memory, disk and addresses before it gives up as trouble.
     pub admission_wait: HumanDuration,
+    /// How long `cc-ci run --keep` leaves the stack of a red run standing.
+    pub keep: HumanDuration,
     /// Free disk below which nothing starts.
     pub disk_floor: ByteSize,
     /// Available memory below which nothing starts.
@@ -130,10 +134,12 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             run: HumanDuration::seconds(3600),
+            teardown: HumanDuration::seconds(300),
             deploy: HumanDuration::seconds(600),
             http: HumanDuration::seconds(300),
             lock_wait: HumanDuration::seconds(3600),
             admission_wait: HumanDuration::seconds(900),
+            keep: HumanDuration::seconds(8 * 3600),
             disk_floor: ByteSize::mebibytes(2048),
             memory_floor: ByteSize::mebibytes(256),
         }

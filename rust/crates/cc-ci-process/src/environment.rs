@@ -44,6 +44,9 @@ pub const CCCI_RIGHT: &str = "CCCI_RIGHT";
 /// When they asked, as a time stamp in UTC.
 pub const CCCI_AT: &str = "CCCI_AT";
 
+/// Process id of the caller that a run is bound to, for one that may be gone before the run has looked (`$$` in a shell).
+pub const CCCI_PARENT: &str = "CCCI_PARENT";
+
 // --- what a run does differently for local work ------------------------------------------------
 
 /// `1`: leave the generic checks out of every tier.
@@ -92,6 +95,8 @@ pub const LETS_ENCRYPT_ENV: &str = "LETS_ENCRYPT_ENV";
 pub const DOCKER_HOST: &str = "DOCKER_HOST";
 /// Folder of the Docker CLI's settings and registry logins.
 pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+/// `true` in every step of a Drone build.
+pub const DRONE: &str = "DRONE";
 /// Number of the Drone build that this process belongs to.
 pub const DRONE_BUILD_NUMBER: &str = "DRONE_BUILD_NUMBER";
 /// Set and not empty: no colour (<https://no-color.org>).

@@ -6,7 +6,6 @@ pub mod child;
 pub mod deadline;
 pub mod environment;
 pub mod exit;
-pub mod leftovers;
 pub mod logging;
 pub mod mask;
 pub mod parent;

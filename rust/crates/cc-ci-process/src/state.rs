@@ -1,6 +1,6 @@
 //! Where the programs of this host keep what they share: run folders, records, locks.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::environment;
@@ -62,7 +62,14 @@ impl StatePaths {
         };
         make(&self.state, 0o755)?;
         make(&self.runs, 0o755)?;
-        make(&self.locks, 0o2775)
+        if self.locks.is_dir() {
+            return Ok(());
+        }
+        make(&self.locks, 0o2775)?;
+        // The umask took the group's right to write, without which no other user could lock or probe here.
+        let mode = std::fs::Permissions::from_mode(0o2775);
+        std::fs::set_permissions(&self.locks, mode)
+            .map_err(|reason| StateError { path: self.locks.clone(), reason })
     }
 }
 
@@ -94,4 +101,23 @@ pub fn free_memory_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_folder_of_locks_is_the_groups_to_use_in_spite_of_the_umask() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |below: &str| folder.path().join(below);
+        let paths = StatePaths { state: at("state"), runs: at("state/runs"), locks: at("run/locks") };
+        paths.create().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(&paths.locks), 0o2775);
+        // One that is there is somebody's who knows better.
+        std::fs::set_permissions(&paths.locks, std::fs::Permissions::from_mode(0o700)).unwrap();
+        paths.create().unwrap();
+        assert_eq!(mode(&paths.locks), 0o700);
+    }
 }

@@ -17,7 +17,7 @@ use crate::recipe_repository::RecipeRepository;
 use crate::testbed::TestEngine;
 
 /// Longer than any run of a test recipe takes on a loaded machine; a run that is still there then hangs.
-pub const RUN_LIMIT: Duration = Duration::from_secs(150);
+pub const RUN_LIMIT: Duration = Duration::from_secs(400);
 
 const STEP: Duration = Duration::from_millis(20);
 

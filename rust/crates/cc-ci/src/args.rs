@@ -34,6 +34,8 @@ pub enum Command {
     Runs(RunsArgs),
     /// End a run through its teardown, and wait until it has ended.
     Cancel(CancelArgs),
+    /// Let the stack go that a red run with --keep left standing, and wait until it is removed.
+    Release(ReleaseArgs),
     /// Let running runs end and start no new ones, as before a rebuild of the host.
     Drain(DrainArgs),
     /// The hands of a test inside a run: reach this run's containers and nothing else.
@@ -115,6 +117,10 @@ pub struct RunArgs {
     /// End the run, through its teardown, when the calling process dies.
     #[arg(long)]
     pub bound_to_parent: bool,
+    /// Where the recipe is red, leave its stack standing, to be looked at, until `cc-ci release RUN`, a cancel, or the
+    /// limit of the host's settings (`limits.keep`, 8 h). Not in a build of Drone.
+    #[arg(long, conflicts_with = "bound_to_parent")]
+    pub keep: bool,
     /// Print the result as JSON on standard output; progress goes to standard error.
     #[arg(long)]
     pub json: bool,
@@ -173,6 +179,14 @@ pub struct RunsArgs {
 /// `cc-ci cancel`.
 #[derive(Debug, Args)]
 pub struct CancelArgs {
+    /// Id of the run, as `cc-ci runs` prints it.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+}
+
+/// `cc-ci release`.
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
     /// Id of the run, as `cc-ci runs` prints it.
     #[arg(value_name = "RUN")]
     pub run: String,

@@ -224,3 +224,21 @@ fn plan_says_what_a_run_would_do_and_needs_no_engine() {
     }
     assert_eq!(host.run_folders(), Vec::<std::path::PathBuf>::new(), "a plan is no run");
 }
+
+#[test]
+fn keeping_a_red_stack_is_refused_where_nobody_looks_at_it() {
+    let plain = host();
+    let mut arguments = recipe(&plain, &files());
+    arguments.push("--keep".to_owned());
+    let beside = plain.run(&[arguments.clone(), vec!["--bound-to-parent".to_owned()]].concat());
+    assert_eq!(beside.code, 64, "{beside}");
+    for variable in ["DRONE=true", "DRONE_BUILD_NUMBER=7"] {
+        let build = host().started_by(&["env", variable]);
+        let mut arguments = recipe(&build, &files());
+        arguments.push("--keep".to_owned());
+        let ended = build.run(&arguments);
+        assert_eq!(ended.code, 64, "{variable}: {ended}");
+        assert!(ended.stderr.contains("a build of Drone"), "{ended}");
+        assert!(build.run_folders().is_empty(), "{variable}");
+    }
+}

@@ -18,6 +18,7 @@ fn help_of_each_verb_reads_so() {
         ("show", &["show"]),
         ("runs", &["runs"]),
         ("cancel", &["cancel"]),
+        ("release", &["release"]),
         ("drain", &["drain"]),
         ("doctor", &["doctor"]),
         ("enroll", &["enroll"]),

@@ -7,7 +7,8 @@ use cc_ci_testkit::onlooker::Onlooker;
 use cc_ci_testkit::run_host::{Ended, LiveRun, RunHost};
 use cc_ci_testkit::testbed::TestEngine;
 
-const CC_CI: &str = env!("CARGO_BIN_EXE_cc-ci");
+mod support;
+use support::{CC_CI, janitor, leaves_nothing};
 
 /// Starts a run of the sound recipe and waits until its stack stands; returns the run, its id and its stack.
 fn deployed(host: &RunHost, engine: &TestEngine) -> (LiveRun, String, String) {
@@ -92,4 +93,52 @@ fn volume_in_foreign_use_holds_the_teardown_up_until_it_is_free() {
     assert_eq!(state, None, "no verdict while something is left");
     let ended = run.wait();
     is_gone_or_named(&engine, &ended, &stack);
+}
+
+#[test]
+fn leftover_that_nobody_can_remove_is_trouble_and_named_until_the_janitor_can() {
+    let engine = engine_or_skip!();
+    let host = RunHost::new(CC_CI, &engine);
+    host.write_settings("[limits]\nteardown = \"10s\"\n");
+    let (run, id, stack) = deployed(&host, &engine);
+    let onlooker = Onlooker::of(&engine);
+    let holder = format!("holder-{}", &host.zone[..8]);
+    let volume = format!("{stack}_data");
+    let image = &engine.image("probe:1.0").reference;
+    let (name, mount) = (["--name", &holder], ["--volume", &format!("{volume}:/held")]);
+    let holding = [&["run", "--detach", "--rm"][..], &name, &mount, &[image.as_str()]].concat();
+    let container = onlooker.ask(&holding).expect("a container that is not the run's");
+    let ended = run.wait();
+    assert_eq!(ended.code, 2, "{ended}");
+    let result = ended.result();
+    assert_eq!(result.verdict, Some(VerdictWord::Trouble), "{ended}");
+    // On a slow machine there may be more left than what can never go.
+    let left = &result.teardown.as_ref().expect("evidence").evidence.left;
+    assert!(left.contains(&format!("volume {volume}")), "{left:?}");
+    let reason = ended.tier(cc_ci_model::tier::Tier::Teardown).reason;
+    for words in [volume.as_str(), "the janitor tries again"] {
+        assert!(reason.contains(words), "no {words:?} in {reason:?}: {ended}");
+    }
+    assert!(ended.stdout.contains(&volume), "a person sees it: {ended}");
+    // Lock file and record stay, so that it is found again.
+    assert!(host.path(&format!("state/stacks/{stack}.json")).exists());
+    let named = cc_ci_testkit::patience::until(
+        "a sweep that names who holds it",
+        std::time::Duration::from_secs(120),
+        std::time::Duration::from_millis(100),
+        || {
+            let sweep = janitor(&host, &engine);
+            let is_named = sweep.stdout.contains(&container.trim()[..12]);
+            assert_eq!(sweep.status.code(), Some(2), "{}{}", sweep.stdout, sweep.stderr);
+            assert!(sweep.stdout.contains("reap-incomplete"), "{}", sweep.stdout);
+            is_named.then_some(()).ok_or(sweep.stdout)
+        },
+    );
+    named.expect("each sweep tries again, and says so");
+    onlooker.ask(&["container", "rm", "--force", &holder]).expect("the holder goes");
+    let sweep = janitor(&host, &engine);
+    assert_eq!(sweep.status.code(), Some(0), "{}{}", sweep.stdout, sweep.stderr);
+    let verdict = RunHost::run(&host, &["show", &id, "--json"]);
+    assert!(verdict.stdout.contains("\"trouble\""), "the verdict stands: {verdict}");
+    leaves_nothing(&engine, &host);
 }

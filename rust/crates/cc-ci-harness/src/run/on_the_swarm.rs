@@ -19,7 +19,6 @@ use crate::admission::admit;
 use crate::backup_tier::Stage;
 use crate::deploying::Deploying;
 use crate::examine::{Data, Examiner};
-use crate::finish::TEARDOWN_BOUND;
 use crate::prepare::Prepared;
 use crate::side::{self, Side};
 use crate::standing;
@@ -85,7 +84,8 @@ impl Story<'_> {
             self.give_up_base(tier, &cause);
             examiner.detach().await;
             let progress = |text: &str| reporter.progress(&format!("removing the base: {text}"));
-            teardown(docker, &app.stack, &hands.lock, TEARDOWN_BOUND, self.cancellation, progress)
+            let bound = self.setup.teardown_bound();
+            teardown(docker, &app.stack, &hands.lock, bound, self.cancellation, progress)
                 .await
                 .map_err(|error| trouble("removal of the base", error, true))?;
             let Some((_, head)) = self.head_alone(app, prepared).await? else { return Ok(()) };

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use cc_ci_harness::drain;
-use cc_ci_harness::finish::TEARDOWN_BOUND;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::exit::ExitStatus;
 use cc_ci_process::mask::Masker;
@@ -39,10 +38,11 @@ pub(super) fn drain(args: &DrainArgs, masker: &Masker) -> Result<ExitStatus> {
         )),
     }
     if args.wait {
-        let limit: Duration = settings()?.limits.run.into();
+        let limits = settings()?.limits;
+        let (run, teardown): (Duration, Duration) = (limits.run.into(), limits.teardown.into());
         let own = Cancellation::new();
         let _signals = own.install_signals()?;
-        let waiting = Waiting { deadline: limit + TEARDOWN_BOUND, interval: INTERVAL };
+        let waiting = Waiting { deadline: run + teardown, interval: INTERVAL };
         let ended = wait_for_blocking("waiting for the last run to end", waiting, &own, || {
             let living = drain::living(&paths.runs)?;
             let names: Vec<String> = living.iter().map(ToString::to_string).collect();

@@ -56,6 +56,7 @@ fn carry_out(cli: Cli, masker: &Masker) -> Result<ExitCode> {
         Command::Show(args) => history::show(&args, masker),
         Command::Runs(args) => history::runs(&args, masker),
         Command::Cancel(args) => cancel::cancel(&args, masker),
+        Command::Release(args) => cancel::release(&args, masker),
         Command::Drain(args) => drain::drain(&args, masker),
         Command::Doctor(args) => doctor::doctor(&args, masker),
         Command::Enroll(args) => enroll::enroll(&args, masker),

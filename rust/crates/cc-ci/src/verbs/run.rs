@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use cc_ci_harness::run::{Finished, run as run_story};
+use cc_ci_harness::setup::WhenRed;
 use cc_ci_process::cancel::Cancellation;
+use cc_ci_process::environment;
 use cc_ci_process::exit::ExitStatus;
 use cc_ci_process::mask::Masker;
 use cc_ci_process::parent::ParentBond;
@@ -18,9 +20,16 @@ use crate::table::print_result;
 
 pub(super) fn run(args: RunArgs, masker: &Masker) -> Result<ExitStatus> {
     // The parent is noted before anything else, so that one that dies meanwhile is noticed.
-    let bond = ParentBond::note();
-    let setup = setup(args.request)?;
+    let bond = bond()?;
+    let mut setup = setup(args.request)?;
     mask_host_secrets(&setup.settings, masker)?;
+    if args.keep {
+        if is_build() {
+            let what = "--keep is for a person who looks: in a build of Drone it would hold a slot for hours";
+            return Err(BadArgument(what.to_owned()).into());
+        }
+        setup.when_red = WhenRed::Keep;
+    }
     let cancellation = Cancellation::new();
     let console = Arc::new(Console::new(masker, args.json));
     let told = console.clone();
@@ -55,11 +64,27 @@ pub(super) fn run(args: RunArgs, masker: &Masker) -> Result<ExitStatus> {
     } else {
         print_result(&mut printer, &result);
         // Drone keeps the log, and the bridge may have nothing else of this machine.
-        if std::env::var_os(cc_ci_process::environment::DRONE_BUILD_NUMBER).is_some() {
+        if is_build() {
             let line = format!("cc-ci-result: {}", serde_json::to_string(&result)?);
             printer.line(&printer.style(Style::Dim, &line));
         }
     }
     printer.finish()?;
     Ok(ExitStatus::from_code(i32::from(conclusion.exit_code())).unwrap_or(ExitStatus::Trouble))
+}
+
+/// The caller: as it says itself, which leaves no gap in which it could die unnoticed, else as the kernel says.
+fn bond() -> Result<ParentBond> {
+    let said = std::env::var(environment::CCCI_PARENT).ok().filter(|text| !text.is_empty());
+    let Some(text) = said else { return Ok(ParentBond::note()) };
+    let pid = text
+        .parse()
+        .map_err(|_| BadArgument(format!("{}={text}: not a process id", environment::CCCI_PARENT)))?;
+    Ok(ParentBond::expecting(pid))
+}
+
+/// Whether this is a step of a Drone build.
+fn is_build() -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    is_set(environment::DRONE) || is_set(environment::DRONE_BUILD_NUMBER)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use cc_ci_harness::setup::Setup;
+use cc_ci_harness::setup::{Setup, WhenRed};
 use cc_ci_model::recipe_toml::RecipeToml;
 use cc_ci_model::request::{Receipt, Request, RequestText};
 use cc_ci_model::settings::{DeployerChoice, Settings, ViaChoice};
@@ -32,6 +32,7 @@ pub(super) fn setup(args: RequestArgs) -> Result<Setup> {
         paths: StatePaths::from_environment(),
         deployer,
         via,
+        when_red: WhenRed::Remove,
     })
 }
 
