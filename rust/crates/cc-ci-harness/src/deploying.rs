@@ -1,6 +1,7 @@
 //! One deploy, from images to a judged, settled stack.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cc_ci_model::convergence::{Limits as ConvergenceLimits, Sent};
@@ -11,6 +12,7 @@ use cc_ci_model::result::Image;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_swarm::convergence::{Converging, Running, Settled, Unsettled};
 use cc_ci_swarm::docker::Docker;
+use cc_ci_swarm::image_lock::{ImageLockError, ImagesInUse, use_images};
 use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, DeployError, Deployed, Fault, NativeDeployer, Rendered};
 use cc_ci_swarm::pull::{PullError, pull_missing};
@@ -35,6 +37,8 @@ pub struct Deploying<'a> {
     pub deployer: &'a NativeDeployer,
     /// The lock of the domain.
     pub lock: &'a HeldLock,
+    /// The state folder, where the lock of the images lies.
+    pub state: &'a Path,
     /// The run's cancellation.
     pub cancellation: &'a Cancellation,
     /// The run's reporter.
@@ -55,6 +59,8 @@ pub struct Landed<'a> {
     converging: Converging<'a>,
     sent: BTreeMap<String, Sent>,
     since: Instant,
+    /// Held until the tasks run: what a container is made of cannot be removed.
+    _images: ImagesInUse,
 }
 
 impl<'a> Deploying<'a> {
@@ -70,6 +76,7 @@ impl<'a> Deploying<'a> {
         side: Side,
         commit: &CommitSha,
     ) -> Result<Landed<'a>, TierStop> {
+        let images = self.use_images(tier).await?;
         self.pull(tier, rendered, side).await?;
         let since = Instant::now();
         let masker = self.reporter.masker();
@@ -103,7 +110,7 @@ impl<'a> Deploying<'a> {
             standing::remove_dropped(self.docker, self.lock, tier, app, rendered).await?;
         }
         let sent = sent(app, rendered, &deployed);
-        Ok(Landed { deployed, side, converging, sent, since })
+        Ok(Landed { deployed, side, converging, sent, since, _images: images })
     }
 
     /// Waits until what landed stands; `up` hears what runs as soon as everything does, before it is known to last.
@@ -116,7 +123,7 @@ impl<'a> Deploying<'a> {
         landed: Landed<'a>,
         up: &watch::Sender<Option<Running>>,
     ) -> Result<(Deployed, Settled), TierStop> {
-        let Landed { deployed, side, converging, sent, since } = landed;
+        let Landed { deployed, side, converging, sent, since, _images } = landed;
         let place = tier.tier().word().to_owned();
         let progress = |text: &str| self.reporter.progress(&format!("{}: {text}", side.word()));
         match converging.wait_and_tell(&sent, &self.limits, self.cancellation, progress, up).await {
@@ -150,6 +157,17 @@ impl<'a> Deploying<'a> {
                 Err(TierStop::Trouble(Trouble { what: error.to_string(), place, retry: true }))
             }
         }
+    }
+
+    async fn use_images(&self, tier: &TierRun) -> Result<ImagesInUse, TierStop> {
+        let waits = || self.reporter.note("the janitor removes images — waiting");
+        use_images(self.state, self.cancellation, waits).await.map_err(|error| match error {
+            ImageLockError::Cancelled(_) => TierStop::Cancelled,
+            ImageLockError::File { .. } | ImageLockError::TimedOut(_) => {
+                let place = tier.tier().word().to_owned();
+                TierStop::Trouble(Trouble { what: error.to_string(), place, retry: true })
+            }
+        })
     }
 
     async fn pull(&self, tier: &mut TierRun, rendered: &Rendered, side: Side) -> Result<(), TierStop> {

@@ -6,9 +6,12 @@ use std::path::Path;
 use bollard::query_parameters::{
     ListContainersOptions, ListImagesOptions, ListServicesOptions, RemoveImageOptions,
 };
-use cc_ci_model::sweep::{Activity, Code, Disk, ImageFacts, ImageFate, images as decide};
+use cc_ci_model::names::RunId;
+use cc_ci_model::sweep::{Activity, Code, Disk, ImageFacts, ImageFate, Liveness, images as decide};
 use cc_ci_process::atomic::write_json;
+use cc_ci_swarm::alive::liveness;
 use cc_ci_swarm::docker::Docker;
+use cc_ci_swarm::image_lock::rest_images;
 use cc_ci_swarm::room_left::disk;
 use cc_ci_swarm::traces::{Content, Folder};
 
@@ -22,15 +25,8 @@ type LastUsed = BTreeMap<String, jiff::Timestamp>;
 const FILE: &str = "images.json";
 
 /// Removes what is decided. A failure here leaves an image more and is a warning.
-pub(crate) async fn trim(
-    host: &Host,
-    mode: Mode,
-    docker: &Docker,
-    folders: &[Folder],
-    live_runs: usize,
-    diary: &mut Diary,
-) {
-    if let Err(reason) = try_trim(host, mode, docker, folders, live_runs, diary).await {
+pub(crate) async fn trim(host: &Host, mode: Mode, docker: &Docker, folders: &[Folder], diary: &mut Diary) {
+    if let Err(reason) = try_trim(host, mode, docker, folders, diary).await {
         diary.say(Code::Warn, "images", reason);
     }
 }
@@ -40,7 +36,6 @@ async fn try_trim(
     mode: Mode,
     docker: &Docker,
     folders: &[Folder],
-    live_runs: usize,
     diary: &mut Diary,
 ) -> Result<(), String> {
     let last_used = remember(&host.paths.state, mode, folders)?;
@@ -53,8 +48,22 @@ async fn try_trim(
     if room.used_percent() <= threshold {
         return Ok(());
     }
+    // From here on no run pulls or deploys; one that begins now waits, and one that lives is seen.
+    let at_rest = match mode {
+        Mode::Real => {
+            let Some(at_rest) = rest_images(&host.paths.state).map_err(|error| error.to_string())? else {
+                diary.say(Code::KeepImages, "images", "runs are pulling or deploying");
+                return Ok(());
+            };
+            Some(at_rest)
+        }
+        Mode::DryRun => None,
+    };
     let facts = list(docker, &last_used).await.map_err(|error| format!("listing the images: {error}"))?;
-    let activity = if live_runs == 0 { Activity::Quiet } else { Activity::Runs(live_runs) };
+    let activity = match living(&host.paths.runs).map_err(|error| format!("listing the runs: {error}"))? {
+        0 => Activity::Quiet,
+        count => Activity::Runs(count),
+    };
     match decide(&facts, room, threshold, activity) {
         ImageFate::RoomEnough => {}
         ImageFate::Keep(reason) => diary.say(Code::KeepImages, "images", reason),
@@ -71,7 +80,19 @@ async fn try_trim(
             }
         }
     }
+    drop(at_rest);
     Ok(())
+}
+
+/// How many runs live, or may.
+fn living(runs: &Path) -> std::io::Result<usize> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(runs)? {
+        let entry = entry?;
+        let is_run = RunId::parse(&entry.file_name().to_string_lossy()).is_ok();
+        count += usize::from(is_run && liveness(&entry.path()) != Liveness::Dead);
+    }
+    Ok(count)
 }
 
 async fn remove(docker: &Docker, id: &str) -> Result<(), String> {
@@ -103,8 +124,12 @@ fn remember(state: &Path, mode: Mode, folders: &[Folder]) -> Result<LastUsed, St
         let used = result.run.finished.as_deref().unwrap_or(&result.run.started).parse::<jiff::Timestamp>();
         let Ok(used) = used else { continue };
         for image in &result.images {
-            let latest = last_used.entry(familiar(&image.name).to_owned()).or_insert(used);
-            *latest = used.max(*latest);
+            let name = familiar(&image.name);
+            let by_digest = image.digest.as_deref().map(|digest| format!("{}@{digest}", repository(name)));
+            for name in by_digest.into_iter().chain([name.to_owned()]) {
+                let latest = last_used.entry(name).or_insert(used);
+                *latest = used.max(*latest);
+            }
         }
     }
     if mode == Mode::Real && last_used != before {
@@ -125,6 +150,15 @@ fn familiar(name: &str) -> &str {
     }
 }
 
+/// The name without its tag or digest.
+fn repository(name: &str) -> &str {
+    let name = name.split('@').next().unwrap_or(name);
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        Some(_) | None => name,
+    }
+}
+
 async fn list(docker: &Docker, last_used: &LastUsed) -> Result<Vec<ImageFacts>, bollard::errors::Error> {
     let api = docker.api();
     let all = ListContainersOptions { all: true, ..ListContainersOptions::default() };
@@ -142,16 +176,47 @@ async fn list(docker: &Docker, last_used: &LastUsed) -> Result<Vec<ImageFacts>, 
         ImageFacts {
             bytes: u64::try_from(image.size).unwrap_or_default(),
             is_in_use: ids.contains(&image.id) || own.iter().any(|name| names.contains(name.as_str())),
-            last_used: own.iter().filter_map(|name| last_used.get(name.as_str())).max().copied(),
+            last_used: last_use(&image.repo_tags, &image.repo_digests, last_used),
             id: image.id,
         }
     });
     Ok(facts.collect())
 }
 
+/// When a run used an image last; none where it has a name that no run has brought: then it is also somebody else's.
+fn last_use(tags: &[String], digests: &[String], last_used: &LastUsed) -> Option<jiff::Timestamp> {
+    let names = if tags.is_empty() { digests } else { tags };
+    let uses: Option<Vec<jiff::Timestamp>> = names.iter().map(|name| last_used.get(name).copied()).collect();
+    uses?.into_iter().max()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_that_also_has_a_name_of_somebody_else_is_not_the_runs() {
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+        let used: LastUsed = [
+            ("a:1", "2026-01-01T00:00:00Z"),
+            ("a:2", "2026-01-02T00:00:00Z"),
+            ("a@sha256:0", "2026-01-03T00:00:00Z"),
+        ]
+        .map(|(name, time)| (name.to_owned(), at(time)))
+        .into();
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
+        let last = |tags: &[&str], digests: &[&str]| last_use(&names(tags), &names(digests), &used);
+        assert_eq!(last(&["a:1", "a:2"], &["a@sha256:9"]), Some(at("2026-01-02T00:00:00Z")));
+        assert_eq!(last(&["a:1", "theirs:1"], &[]), None);
+        assert_eq!(
+            last(&[], &["a@sha256:0"]),
+            Some(at("2026-01-03T00:00:00Z")),
+            "pulled by its digest alone"
+        );
+        assert_eq!(last(&[], &[]), None);
+        assert_eq!(repository("127.0.0.1:5000/probe:1.0"), "127.0.0.1:5000/probe");
+        assert_eq!(repository("127.0.0.1:5000/probe"), "127.0.0.1:5000/probe");
+    }
 
     #[test]
     fn names_are_compared_as_the_engine_lists_them() {

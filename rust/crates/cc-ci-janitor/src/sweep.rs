@@ -157,7 +157,7 @@ async fn look(
     dead_runs::settle(host, mode, &folders, &outcomes, diary);
     folders::trim(host, mode, &folders, diary);
     let live_runs = count_live(&folders);
-    images::trim(host, mode, &docker, &folders, live_runs, diary).await;
+    images::trim(host, mode, &docker, &folders, diary).await;
     Ok(Seen { docker, host_id, live_runs })
 }
 

@@ -6,6 +6,7 @@ pub mod convergence;
 pub mod docker;
 pub mod exec;
 pub mod helper_container;
+pub mod image_lock;
 pub mod inventory;
 pub mod lock;
 pub mod native;

@@ -55,6 +55,7 @@ impl Story<'_> {
             docker,
             deployer: &deployer,
             lock: &hands.lock,
+            state: &self.setup.paths.state,
             cancellation: self.cancellation,
             reporter: &reporter,
             limits,
