@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use cc_ci_model::sweep::Code;
 use cc_ci_process::atomic::write_json;
+use cc_ci_swarm::certificate::days_left;
 use cc_ci_swarm::room_left::{Addresses, DiskRoom, disk, proxy_addresses};
 
+use crate::diary::Diary;
 use crate::host::Host;
 use crate::sweep::Seen;
 
@@ -25,10 +28,16 @@ struct Health<'a> {
     disks: BTreeMap<&'static str, DiskRoom>,
     memory_free_bytes: Option<u64>,
     proxy_addresses: Option<Addresses>,
+    /// Whole days until the proxy's certificate ends, negative once it has; none where no proxy answers.
+    certificate_days: Option<i64>,
 }
 
+/// A certificate that is renewed by hand is renewed on some day of these.
+const RENEWAL_DAYS: i64 = 14;
+
 /// Writes it. What could not be measured is null: an old number would be taken for a new one.
-pub(crate) async fn renew(host: &Host, seen: Option<&Seen>) -> Result<(), String> {
+pub(crate) async fn renew(host: &Host, seen: Option<&Seen>, diary: &mut Diary) -> Result<(), String> {
+    let certificate_days = certificate_days(host, diary);
     let mut disks = BTreeMap::new();
     let mut add = |name, path: &Path| {
         if let Ok(room) = disk(path) {
@@ -54,6 +63,24 @@ pub(crate) async fn renew(host: &Host, seen: Option<&Seen>) -> Result<(), String
         disks,
         memory_free_bytes: cc_ci_process::state::free_memory_bytes(),
         proxy_addresses: addresses,
+        certificate_days,
     };
     write_json(&host.paths.state.join("health.json"), &health).map_err(|error| error.to_string())
+}
+
+/// Asks the proxy for the certificate of an app of this zone. A host without a proxy has none, and that is no news.
+fn certificate_days(host: &Host, diary: &mut Diary) -> Option<i64> {
+    let name = format!("cc-ci-health.{}", host.settings.zone);
+    let days = match days_left(host.settings.proxy.address, &name, jiff::Timestamp::now()) {
+        Ok(days) => days,
+        Err(error) => {
+            tracing::debug!(code = "no-certificate", "{error}");
+            return None;
+        }
+    };
+    if days < RENEWAL_DAYS {
+        let reason = format!("the certificate of *.{} ends in {days} days: renew it", host.settings.zone);
+        diary.say(Code::Warn, "certificate", reason);
+    }
+    Some(days)
 }

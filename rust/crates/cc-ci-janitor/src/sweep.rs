@@ -102,7 +102,7 @@ async fn tell(
     };
     let looked = look(host, mode, cancellation, diary).await;
     if mode == Mode::Real
-        && let Err(error) = health::renew(host, looked.as_ref().ok()).await
+        && let Err(error) = health::renew(host, looked.as_ref().ok(), diary).await
     {
         diary.say(Code::Warn, "health.json", error);
     }
