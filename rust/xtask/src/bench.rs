@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: which comparisons there are.
 
 mod janitor;
+mod parallel;
 mod whole_run;
 
 use std::process::ExitCode;

@@ -18,6 +18,7 @@ use cc_ci_testkit::recipe_repository::RecipeRepository;
 use cc_ci_testkit::stock::{HELPER_IMAGE, Proxy};
 use cc_ci_testkit::testbed::Testbed;
 
+use super::parallel;
 use crate::{out, workspace};
 
 /// How often it is measured.
@@ -26,6 +27,9 @@ pub(crate) struct RunBenchArguments {
     /// How often each does its work; the table shows medians
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Measure so many runs at once, each of its own domain, beside one alone, and nothing else
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=16))]
+    parallel: Option<u32>,
 }
 
 const RECIPE: &str = "custom-html";
@@ -70,8 +74,8 @@ impl Who {
 
 /// One piece of work as it was measured. Seconds and MiB.
 #[derive(Debug, Clone, Default)]
-struct Measured {
-    whole: f64,
+pub(super) struct Measured {
+    pub(super) whole: f64,
     steps: BTreeMap<String, f64>,
     outside_docker: f64,
     peak_memory: f64,
@@ -89,6 +93,11 @@ pub(crate) fn run(arguments: &RunBenchArguments) -> anyhow::Result<ExitCode> {
     let bed = Testbed::start(Proxy::Without)?;
     let folder = tempfile::Builder::new().prefix("cc-ci-bench-").tempdir()?;
     let bench = Bench::prepare(&bed, folder.path(), &program)?;
+    if let Some(count) = arguments.parallel {
+        let status = parallel::measure(&bench, arguments.rounds, count)?;
+        bed.stop()?;
+        return Ok(status.into());
+    }
     // What is read from disk for the first time is nobody's fault.
     for who in Who::ALL {
         bench.measure(who)?;
@@ -109,7 +118,7 @@ pub(crate) fn run(arguments: &RunBenchArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// What all three work on.
-struct Bench<'a> {
+pub(super) struct Bench<'a> {
     bed: &'a Testbed,
     folder: &'a Path,
     program: &'a Path,
@@ -142,7 +151,7 @@ impl<'a> Bench<'a> {
         match who {
             Who::Script => self.by_hand("script.sh"),
             Who::Floor => self.by_hand("floor.sh"),
-            Who::CcCi => self.by_cc_ci(),
+            Who::CcCi => self.by_cc_ci(1),
         }
     }
 
@@ -160,9 +169,11 @@ impl<'a> Bench<'a> {
         Ok(measured)
     }
 
-    fn by_cc_ci(&self) -> anyhow::Result<Measured> {
+    /// One run of this pull request.
+    pub(super) fn by_cc_ci(&self, pr: u32) -> anyhow::Result<Measured> {
         let mut command = self.bed.engine.command_in(self.program);
-        command.args(["run", "--json", "--recipe", RECIPE, "--ref", &self.head, "--pr", "1"]);
+        let pr = pr.to_string();
+        command.args(["run", "--json", "--recipe", RECIPE, "--ref", &self.head, "--pr", &pr]);
         command.args(["--tiers", TIERS, "--via", "direct", "--src"]).arg(self.path("repository"));
         command.env("CCCI_STATE_DIR", self.path("state")).env("CCCI_APP_LOCK_DIR", self.path("locks"));
         command.env("CCCI_SETTINGS", self.path("settings.toml")).env_remove("CCCI_RUNS_DIR");
@@ -266,7 +277,7 @@ fn report(all: &BTreeMap<Who, Vec<Measured>>) {
 }
 
 /// The middle one; of an even number, the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match (values.get(middle), values.len() % 2) {
