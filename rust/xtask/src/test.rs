@@ -34,7 +34,8 @@ pub(crate) fn run(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
         (false, true) => true,
         (false, false) => arguments.layers.contains(layer),
     };
-    let named = arguments.layers.contains(&Layer::Concurrency).then_some(Layer::Concurrency);
+    let named =
+        [Layer::Concurrency, Layer::Long].into_iter().filter(|layer| arguments.layers.contains(layer));
     let layers: Vec<Layer> = Layer::ALL.into_iter().filter(is_wanted).chain(named).collect();
     let mut rows = Vec::new();
     let mut binaries = None;
@@ -61,13 +62,13 @@ pub(crate) fn run(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
 
 /// Prints the table and the closing line.
 fn report(rows: &[Row], is_ci: bool) -> ExitStatus {
-    out::line(format!("\n{:<10}{:>8}{:>8}{:>9}{:>9}", "layer", "passed", "failed", "skipped", "seconds"));
+    out::line(format!("\n{:<12}{:>8}{:>8}{:>9}{:>9}", "layer", "passed", "failed", "skipped", "seconds"));
     let mut total = Count::default();
     for row in rows {
         let count = row.outcome.count;
         total += count;
         let (passed, failed, skipped) = (count.passed, count.failed, count.skipped);
-        out::line(format!("{:<10}{passed:>8}{failed:>8}{skipped:>9}{:>9.1}", row.layer.name(), row.seconds));
+        out::line(format!("{:<12}{passed:>8}{failed:>8}{skipped:>9}{:>9.1}", row.layer.name(), row.seconds));
     }
     let is_incomplete = is_ci && rows.iter().any(|row| row.outcome.skipped_because.is_some());
     if is_incomplete {

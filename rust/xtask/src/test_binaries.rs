@@ -93,21 +93,31 @@ impl TestBinary {
     /// Runs it through `command` (which starts the program it is given, inside a namespace or not), passes on what it
     /// writes, and counts.
     pub(crate) fn run(&self, command: impl FnOnce(&PathBuf) -> Command) -> anyhow::Result<Count> {
+        self.run_within(LIMIT, command)
+    }
+
+    /// The same with a limit of its own.
+    pub(crate) fn run_within(
+        &self,
+        limit: Duration,
+        command: impl FnOnce(&PathBuf) -> Command,
+    ) -> anyhow::Result<Count> {
         say(format!("     Running {}", self.name));
         let mut command = command(&self.path);
         command.current_dir(&self.package).env("CARGO_MANIFEST_DIR", &self.package);
-        counted(command, &self.name)
+        counted_into(command, &self.name, limit, std::io::stdout(), std::io::stderr())
     }
 }
 
 /// Runs a program that speaks like the test harness, passes its output on and counts.
 pub(crate) fn counted(command: Command, name: &str) -> anyhow::Result<Count> {
-    counted_into(command, name, std::io::stdout(), std::io::stderr())
+    counted_into(command, name, LIMIT, std::io::stdout(), std::io::stderr())
 }
 
 fn counted_into(
     mut command: Command,
     name: &str,
+    limit: Duration,
     out: impl Write + Send + 'static,
     err: impl Write + Send + 'static,
 ) -> anyhow::Result<Count> {
@@ -118,7 +128,7 @@ fn counted_into(
         std::thread::spawn(move || stdout.map(|stream| pass_on(stream, out)).unwrap_or_default()),
         std::thread::spawn(move || stderr.map(|stream| pass_on(stream, err)).unwrap_or_default()),
     ];
-    let ended = patience::until("its end", LIMIT, Duration::from_millis(20), || match child.try_wait() {
+    let ended = patience::until("its end", limit, Duration::from_millis(20), || match child.try_wait() {
         Ok(Some(status)) => Ok(status.success()),
         Ok(None) => Err("still running".to_owned()),
         Err(error) => Err(error.to_string()),
@@ -185,7 +195,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "kill -9 $$"]);
         // Not into our own output, where whoever counts us would count it, too.
-        let count = counted_into(command, "it", std::io::sink(), std::io::sink());
+        let count = counted_into(command, "it", LIMIT, std::io::sink(), std::io::sink());
         assert_eq!(count.unwrap(), Count { failed: 1, ..Count::default() });
     }
 
@@ -194,7 +204,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo 'SKIP a: b' >&2; echo 'test result: ok. 2 passed; 0 failed; 0 ignored'"]);
         // Not into our own output, where whoever counts us would count it, too.
-        let count = counted_into(command, "it", std::io::sink(), std::io::sink());
+        let count = counted_into(command, "it", LIMIT, std::io::sink(), std::io::sink());
         assert_eq!(count.unwrap(), Count { passed: 1, failed: 0, skipped: 1 });
     }
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
+use anyhow::Context;
 use cc_ci_testkit::progress::say;
 use cc_ci_testkit::stock::{self, Proxy};
 use cc_ci_testkit::testbed::{self, Testbed};
@@ -27,10 +29,12 @@ pub(crate) enum Layer {
     Swarm,
     /// Locks, signals, sweeps and kills alone: what the layers program and swarm hold of them
     Concurrency,
+    /// What is too long for every change: 200 kills, a storm of triggers; 1 to 2 hours
+    Long,
 }
 
 /// The test programs of the concurrency suite, by package and target.
-const CONCURRENCY: [&str; 11] = [
+const CONCURRENCY: [&str; 18] = [
     "cc-ci-process/programs",
     "cc-ci-swarm/locks",
     "cc-ci-swarm/lock_protocol",
@@ -42,10 +46,27 @@ const CONCURRENCY: [&str; 11] = [
     "cc-ci/swarm_concurrency",
     "cc-ci/swarm_kill_anywhere",
     "cc-ci/swarm_engine_restarts",
+    "cc-ci/swarm_isolation",
+    "cc-ci/swarm_lifetime",
+    "cc-ci/swarm_keep",
+    "cc-ci/swarm_leftovers",
+    "cc-ci/swarm_storm",
+    "cc-ci/swarm_admission",
+    "cc-ci/swarm_retention",
 ];
 
+/// Test programs of the layer [`Layer::Long`], each with the variable that makes it long.
+const LONG: [(&str, (&str, &str)); 2] = [
+    ("cc-ci/swarm_kill_anywhere", ("CCCI_TEST_KILLS", "200")),
+    ("cc-ci/swarm_storm", ("CCCI_TEST_STORM", "big")),
+];
+
+/// A long test program that is still running after this hangs.
+const LONG_LIMIT: Duration = Duration::from_secs(3 * 3600);
+
 impl Layer {
-    /// All of them; [`Layer::Concurrency`] is a part of others and runs only where it is named.
+    /// All that every change has to pass; [`Layer::Concurrency`] is a part of others, and with [`Layer::Long`] runs only
+    /// where it is named.
     pub(crate) const ALL: [Self; 5] = [Self::Check, Self::Unit, Self::Program, Self::Servers, Self::Swarm];
 
     /// Its name on the command line.
@@ -57,6 +78,7 @@ impl Layer {
             Self::Servers => "servers",
             Self::Swarm => "swarm",
             Self::Concurrency => "concurrency",
+            Self::Long => "long",
         }
     }
 
@@ -64,14 +86,14 @@ impl Layer {
     pub(crate) fn is_fast(self) -> bool {
         match self {
             Self::Check | Self::Unit | Self::Program => true,
-            Self::Servers | Self::Swarm | Self::Concurrency => false,
+            Self::Servers | Self::Swarm | Self::Concurrency | Self::Long => false,
         }
     }
 
     /// Whether it runs compiled tests.
     pub(crate) fn has_tests(self) -> bool {
         match self {
-            Self::Unit | Self::Program | Self::Swarm | Self::Concurrency => true,
+            Self::Unit | Self::Program | Self::Swarm | Self::Concurrency | Self::Long => true,
             Self::Check | Self::Servers => false,
         }
     }
@@ -110,6 +132,15 @@ pub(crate) fn run(layer: Layer, binaries: &[TestBinary]) -> anyhow::Result<Outco
         }
         Layer::Servers => servers().map(Outcome::from),
         Layer::Swarm => swarm(&of(Kind::Swarm).cloned().collect::<Vec<_>>()),
+        Layer::Long => {
+            let find = |name: &str| of(Kind::Swarm).find(|binary| binary.name == name).cloned();
+            let longs = LONG.iter().map(|(name, variable)| {
+                find(name)
+                    .map(|binary| (binary, *variable))
+                    .with_context(|| format!("there is no test program {name}"))
+            });
+            long(&longs.collect::<anyhow::Result<Vec<_>>>()?)
+        }
         Layer::Concurrency => {
             let is_ours = |binary: &&TestBinary| CONCURRENCY.contains(&binary.name.as_str());
             packages::ensure(packages::PROGRAMS)?;
@@ -166,8 +197,37 @@ fn servers() -> anyhow::Result<Count> {
 
 /// Runs the tests that need an engine inside the network of one private engine.
 fn swarm(binaries: &[TestBinary]) -> anyhow::Result<Outcome> {
+    beside_an_engine(binaries.len(), |bed| run_all(binaries.iter(), |path| in_engine(bed, path)))
+}
+
+/// The same for long tests, each made long by a variable.
+fn long(binaries: &[(TestBinary, (&str, &str))]) -> anyhow::Result<Outcome> {
+    beside_an_engine(binaries.len(), |bed| {
+        let mut count = Count::default();
+        for (binary, (name, value)) in binaries {
+            count += binary.run_within(LONG_LIMIT, |path| {
+                let mut command = in_engine(bed, path);
+                command.env(name, value);
+                command
+            })?;
+        }
+        Ok(count)
+    })
+}
+
+fn in_engine(bed: &Testbed, path: &PathBuf) -> Command {
+    let mut command = bed.engine.command_in(path);
+    command.env(testbed::VARIABLE, bed.description_file());
+    command
+}
+
+/// Starts an engine with all that tests want, for these tests, and removes it.
+fn beside_an_engine(
+    wanted: usize,
+    tests: impl FnOnce(&Testbed) -> anyhow::Result<Count>,
+) -> anyhow::Result<Outcome> {
     if !nix::unistd::geteuid().is_root() {
-        let count = Count { skipped: binaries.len().max(1) as u64, ..Count::default() };
+        let count = Count { skipped: wanted.max(1) as u64, ..Count::default() };
         let reason = "private Docker engines need root: run the same command with sudo".to_owned();
         return Ok(Outcome { count, skipped_because: Some(reason) });
     }
@@ -176,11 +236,7 @@ fn swarm(binaries: &[TestBinary]) -> anyhow::Result<Outcome> {
     packages::ensure(packages::TOOLCHAINS)?;
     say("starting a private Docker engine with registry, images and Traefik");
     let bed = Testbed::start(Proxy::Traefik)?;
-    let count = run_all(binaries.iter(), |path| {
-        let mut command = bed.engine.command_in(path);
-        command.env(testbed::VARIABLE, bed.description_file());
-        command
-    })?;
+    let count = tests(&bed)?;
     say("removing the private Docker engine");
     bed.stop()?;
     Ok(count.into())

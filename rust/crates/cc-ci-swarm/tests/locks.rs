@@ -192,3 +192,34 @@ fn waiter_on_an_unlinked_lock_file_starts_over() {
     });
     assert_eq!(taken.load(Ordering::Acquire), THREADS * ROUNDS);
 }
+
+#[tokio::test]
+async fn another_user_of_the_folders_group_can_probe_a_lock_and_one_outside_it_cannot() {
+    const GROUP: u32 = 12_345;
+    if !nix::unistd::geteuid().is_root() {
+        cc_ci_testkit::progress::say("SKIP another_user_of_the_folders_group_can_probe_a_lock: needs root");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(folder.path(), None, Some(GROUP)).unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o2775)).unwrap();
+    let domain = domain("group");
+    let lock = acquire(folder.path(), &domain).await;
+    let file = folder.path().join(format!("{domain}.lock"));
+    // What a janitor or a run of another user does, without our program: flock(1) ends with 1 where it is held and with
+    // 66 where it may not even open the file.
+    let probe = |group: u32| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=12346", &format!("--regid={group}"), "--clear-groups"]);
+        command.args(["flock", "--nonblock", "--exclusive"]).arg(&file).arg("true");
+        command.stderr(Stdio::null()).status().unwrap().code()
+    };
+    assert_eq!(probe(GROUP), Some(1), "held");
+    drop(lock);
+    // A child that another test starts at this moment has the descriptor until it executes its program, no longer.
+    let end = Instant::now() + LONG;
+    while probe(GROUP) != Some(0) {
+        assert!(Instant::now() < end, "free, and yet not to be had");
+    }
+    assert_eq!(probe(12_347), Some(66), "a stranger's");
+}

@@ -101,6 +101,12 @@ impl TestEngine {
     }
 }
 
+impl crate::image::Docker for TestEngine {
+    fn docker(&self) -> Program {
+        Self::docker(self)
+    }
+}
+
 /// The engine that was started for tests, or `return` from the test with a SKIP line that says what to run.
 #[macro_export]
 macro_rules! engine_or_skip {

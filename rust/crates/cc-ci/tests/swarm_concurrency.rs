@@ -16,10 +16,12 @@ mod support;
 use support::{CC_CI, janitor, leaves_nothing};
 
 /// Phases of a run, by an event that it writes as it enters them.
-const PHASES: [(&str, &str); 3] = [
+const PHASES: [(&str, &str); 5] = [
     ("the checkout", "\"started\""),
     ("the install", "\"tier_started\",\"tier\":\"install\""),
     ("the upgrade", "\"tier_started\",\"tier\":\"upgrade\""),
+    ("the backup", "\"tier_started\",\"tier\":\"backup\""),
+    ("the restore", "\"tier_started\",\"tier\":\"restore\""),
 ];
 
 fn sound(host: &RunHost, engine: &TestEngine) -> Vec<String> {
@@ -55,24 +57,6 @@ fn second_run_of_same_domain_waits_and_keeps_its_own_deploy_count() {
     let waiting = format!("in flight — waiting (run {}", first.result().run.id);
     assert!(second.file("log.txt").contains(&waiting), "{second}");
     assert!(second.file("log.txt").contains(": acquired"), "{second}");
-    leaves_nothing(&engine, &host);
-}
-
-#[test]
-fn two_commits_of_one_recipe_run_beside_each_other_and_share_nothing() {
-    let engine = engine_or_skip!();
-    let host = RunHost::new(CC_CI, &engine);
-    let head = sound(&host, &engine);
-    // The same recipe without a pull request is another domain.
-    let other: Vec<String> =
-        head.iter().map(|word| if word == "1" { "0".to_owned() } else { word.clone() }).collect();
-    let (first, second) = (host.start(&head), host.start(&other));
-    let (first, second) = (first.wait(), second.wait());
-    for ended in [&first, &second] {
-        assert_eq!(ended.code, 0, "{ended}");
-        assert!(!ended.file("log.txt").contains("in flight"), "{ended}");
-    }
-    assert_ne!(first.result().run.domain, second.result().run.domain);
     leaves_nothing(&engine, &host);
 }
 

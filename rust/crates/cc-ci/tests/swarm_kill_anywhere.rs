@@ -4,10 +4,11 @@
 use std::time::{Duration, Instant};
 
 use cc_ci_model::outcome::VerdictWord;
-use cc_ci_model::result::RunState;
+use cc_ci_model::result::{RunState, WitnessState};
+use cc_ci_testkit::onlooker::Onlooker;
 use cc_ci_testkit::run_host::RunHost;
 use cc_ci_testkit::testbed::TestEngine;
-use cc_ci_testkit::{canaries, engine_or_skip, patience};
+use cc_ci_testkit::{canaries, engine_or_skip, patience, witness};
 use nix::sys::signal::Signal;
 
 mod support;
@@ -16,33 +17,24 @@ use support::{CC_CI, janitor, leaves_nothing};
 /// How many moments of a run are tried; `CCCI_TEST_KILLS` asks for more.
 const KILLS: u32 = 8;
 
-/// Somebody else's service, which no sweep may touch.
-struct Bystander<'a> {
-    engine: &'a TestEngine,
-    name: String,
-}
+/// The witness of the engine, for as long as this is held.
+struct Witness<'a>(&'a TestEngine);
 
-impl<'a> Bystander<'a> {
+impl<'a> Witness<'a> {
     fn new(engine: &'a TestEngine) -> Self {
-        let name = format!("bystander-{:08x}", rand::random::<u32>());
-        let words = ["service", "create", "--quiet", "--no-resolve-image", "--name", &name];
-        engine.docker().args(words).arg(&engine.image("probe:1.0").reference).run().unwrap();
-        Self { engine, name }
+        witness::deploy(engine, &engine.image("probe:1.0").reference).unwrap();
+        Self(engine)
     }
 
-    /// Its spec, and the container that runs: a sweep that restarted it would show.
+    /// Identity and version of all its objects, and its container: a sweep that touched it would show.
     fn looks(&self) -> String {
-        let spec = ["service", "inspect", "--format", "{{.ID}} {{.Version.Index}}", &self.name];
-        let filter = format!("name={}", self.name);
-        let container = ["ps", "--quiet", "--no-trunc", "--filter", &filter];
-        let ask = |words: &[&str]| self.engine.docker().args(words).run().unwrap();
-        ask(&spec) + &ask(&container)
+        Onlooker::of(self.0).portrait_of_stack(witness::STACK)
     }
 }
 
-impl Drop for Bystander<'_> {
+impl Drop for Witness<'_> {
     fn drop(&mut self) {
-        let _ = self.engine.docker().args(["service", "rm", &self.name]).run();
+        let _ = witness::remove(self.0);
     }
 }
 
@@ -51,8 +43,9 @@ fn a_run_killed_anywhere_is_gone_after_one_sweep() {
     let engine = engine_or_skip!();
     let host = RunHost::new(CC_CI, &engine);
     let arguments = host.prepare(&canaries::sound(&engine));
-    let bystander = Bystander::new(&engine);
-    let looked = bystander.looks();
+    let witness = Witness::new(&engine);
+    let looked = witness.looks();
+    assert!(looked.contains("service ") && looked.contains("container ") && looked.contains("volume "));
     let begin = Instant::now();
     assert_eq!(host.run(&arguments).code, 0);
     let whole = begin.elapsed();
@@ -88,10 +81,11 @@ fn a_run_killed_anywhere_is_gone_after_one_sweep() {
             RunState::Running => panic!("nobody settled it: {told}"),
         }
         leaves_nothing(&engine, &host);
-        assert_eq!(bystander.looks(), looked, "{told}");
+        assert_eq!(witness.looks(), looked, "{told}");
     }
     assert!(interrupted >= kills / 2, "only {interrupted} of {kills} kills came before the verdict");
     // What was killed stands in nobody's way.
     let after = host.run(&arguments);
     assert_eq!(after.code, 0, "{after}");
+    assert_eq!(after.result().teardown.unwrap().witness, WitnessState::Unchanged);
 }
