@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Program,
     /// `tests/swarm_*.rs`: they need an engine.
     Swarm,
+    /// `tests/loop_*.rs`: they need an engine and the forge.
+    Loop,
 }
 
 /// How many tests there were, by outcome.
@@ -80,6 +82,7 @@ fn binary_of(message: &str) -> Option<TestBinary> {
     let kind = match is_integration {
         false => Kind::Unit,
         true if target.starts_with("swarm_") => Kind::Swarm,
+        true if target.starts_with("loop_") => Kind::Loop,
         true => Kind::Program,
     };
     let name = format!("{}/{target}", package.file_name()?.to_string_lossy());

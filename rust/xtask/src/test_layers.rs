@@ -27,6 +27,8 @@ pub(crate) enum Layer {
     Servers,
     /// Tests on a private Docker engine
     Swarm,
+    /// Comment to verdict, on a real Gitea, Drone and exec runner beside that engine
+    Loop,
     /// Locks, signals, sweeps and kills alone: what the layers program and swarm hold of them
     Concurrency,
     /// What is too long for every change: 200 kills, a storm of triggers; 1 to 2 hours
@@ -67,7 +69,8 @@ const LONG_LIMIT: Duration = Duration::from_secs(3 * 3600);
 impl Layer {
     /// All that every change has to pass; [`Layer::Concurrency`] is a part of others, and with [`Layer::Long`] runs only
     /// where it is named.
-    pub(crate) const ALL: [Self; 5] = [Self::Check, Self::Unit, Self::Program, Self::Servers, Self::Swarm];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Check, Self::Unit, Self::Program, Self::Servers, Self::Swarm, Self::Loop];
 
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -77,6 +80,7 @@ impl Layer {
             Self::Program => "program",
             Self::Servers => "servers",
             Self::Swarm => "swarm",
+            Self::Loop => "loop",
             Self::Concurrency => "concurrency",
             Self::Long => "long",
         }
@@ -86,14 +90,14 @@ impl Layer {
     pub(crate) fn is_fast(self) -> bool {
         match self {
             Self::Check | Self::Unit | Self::Program => true,
-            Self::Servers | Self::Swarm | Self::Concurrency | Self::Long => false,
+            Self::Servers | Self::Swarm | Self::Loop | Self::Concurrency | Self::Long => false,
         }
     }
 
     /// Whether it runs compiled tests.
     pub(crate) fn has_tests(self) -> bool {
         match self {
-            Self::Unit | Self::Program | Self::Swarm | Self::Concurrency | Self::Long => true,
+            Self::Unit | Self::Program | Self::Swarm | Self::Loop | Self::Concurrency | Self::Long => true,
             Self::Check | Self::Servers => false,
         }
     }
@@ -141,6 +145,7 @@ pub(crate) fn run(layer: Layer, binaries: &[TestBinary]) -> anyhow::Result<Outco
             });
             long(&longs.collect::<anyhow::Result<Vec<_>>>()?)
         }
+        Layer::Loop => swarm(&of(Kind::Loop).cloned().collect::<Vec<_>>()),
         Layer::Concurrency => {
             let is_ours = |binary: &&TestBinary| CONCURRENCY.contains(&binary.name.as_str());
             packages::ensure(packages::PROGRAMS)?;
@@ -176,7 +181,7 @@ fn one(passed: bool) -> Count {
     Count { passed: u64::from(passed), failed: u64::from(!passed), skipped: 0 }
 }
 
-/// Builds what the swarm layer starts, each counted by whether it is there afterwards.
+/// Builds what the layers swarm and loop start, each counted by whether it is there afterwards.
 fn servers() -> anyhow::Result<Count> {
     packages::ensure(packages::TOOLCHAINS)?;
     let mut count = Count::default();
@@ -187,7 +192,9 @@ fn servers() -> anyhow::Result<Count> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     note("probe", rust_program::probe().map(|_| ()).map_err(|error| text(&error)));
     note("restic", go_program::RESTIC.binary().map(|_| ()).map_err(|error| text(&error)));
-    note("traefik", go_program::TRAEFIK.binary().map(|_| ()).map_err(|error| text(&error)));
+    for program in [go_program::TRAEFIK, go_program::DRONE_RUNNER, go_program::DRONE, go_program::GITEA] {
+        note(program.name, program.binary().map(|_| ()).map_err(|error| text(&error)));
+    }
     if nix::unistd::geteuid().is_root() {
         packages::ensure(packages::ENGINE)?;
         note("images", stock::kept(Proxy::Traefik).map(|_| ()).map_err(|error| text(&error)));

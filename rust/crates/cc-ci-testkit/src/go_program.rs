@@ -20,6 +20,12 @@ pub struct GoProgram {
     pub name: &'static str,
     /// Roughly how long the first build takes on two cores, for the person who waits.
     pub takes: &'static str,
+    /// Build tags, separated by commas; with any of them the build uses cgo, else it is static.
+    pub tags: &'static str,
+    /// Folders of the module that the program reads at run time; kept beside the binary under the same names.
+    pub folders: &'static [&'static str],
+    /// Lines for our `go.mod` beside the module's own `replace` and `exclude` lines.
+    pub more: &'static str,
 }
 
 /// The proxy in front of the apps. 3.6.12 is the newest release whose modules are all served.
@@ -29,6 +35,9 @@ pub const TRAEFIK: GoProgram = GoProgram {
     version: "v3.6.12",
     name: "traefik",
     takes: "5 to 10 minutes",
+    tags: "",
+    folders: &[],
+    more: "",
 };
 
 /// The backup program inside the helper image.
@@ -38,6 +47,47 @@ pub const RESTIC: GoProgram = GoProgram {
     version: "v0.18.0",
     name: "restic",
     takes: "a minute",
+    tags: "",
+    folders: &[],
+    more: "",
+};
+
+/// The forge. Templates, locales and images are not in such a binary, so they are kept beside it.
+pub const GITEA: GoProgram = GoProgram {
+    module: "code.gitea.io/gitea",
+    command: "code.gitea.io/gitea",
+    version: "v1.25.4",
+    name: "gitea",
+    takes: "4 to 8 minutes",
+    tags: "sqlite,sqlite_unlock_notify",
+    folders: &["options", "templates", "public/assets/img"],
+    more: "",
+};
+
+/// The distributing engine. The tags of the 2.x line lack the `/v2` path and are no modules, so this is the newest.
+pub const DRONE: GoProgram = GoProgram {
+    module: "github.com/drone/drone",
+    command: "github.com/drone/drone/cmd/drone-server",
+    version: "v1.10.1",
+    name: "drone-server",
+    takes: "2 to 4 minutes",
+    // Its SQLite needs cgo; the tag itself is of no package.
+    tags: "cgo_sqlite",
+    folders: &[],
+    // The vanity address of this module is no longer served; its repository is.
+    more: "replace docker.io/go-docker => github.com/docker/go-docker v1.0.0\n",
+};
+
+/// Drone's runner that starts steps as processes of the host.
+pub const DRONE_RUNNER: GoProgram = GoProgram {
+    module: "github.com/drone-runners/drone-runner-exec",
+    command: "github.com/drone-runners/drone-runner-exec",
+    version: "v1.0.0-beta.10",
+    name: "drone-runner-exec",
+    takes: "half a minute",
+    tags: "",
+    folders: &[],
+    more: "",
 };
 
 /// Why a Go program could not be built.
@@ -69,14 +119,28 @@ pub enum GoError {
 }
 
 impl GoProgram {
-    /// The path of the binary, built first if it is not kept yet: static, without paths of this machine.
+    /// The path of the binary, built first if it is not kept yet, without paths of this machine.
     ///
     /// # Errors
     /// Go is missing, a module is not served, or the build fails.
     pub fn binary(&self) -> Result<PathBuf, GoError> {
-        let key = cache::key(self.name, [self.module, self.command, self.version, FLAGS]);
-        let folder = cache::entry(&key, |folder| self.build(folder))?;
-        Ok(folder.join(self.name))
+        Ok(self.kept()?.join(self.name))
+    }
+
+    /// The folder that holds the binary and [`GoProgram::folders`].
+    ///
+    /// # Errors
+    /// As [`GoProgram::binary`].
+    pub fn kept(&self) -> Result<PathBuf, GoError> {
+        let mut parts = vec![self.module, self.command, self.version, FLAGS];
+        if !self.tags.is_empty() {
+            parts.push(self.tags);
+        }
+        parts.extend(self.folders);
+        if !self.more.is_empty() {
+            parts.push(self.more);
+        }
+        cache::entry(&cache::key(self.name, parts), |folder| self.build(folder))
     }
 
     fn build(&self, folder: &std::path::Path) -> Result<(), GoError> {
@@ -88,7 +152,7 @@ impl GoProgram {
         let go = |arguments: &[&str]| {
             let program = Program::new("go").args(arguments).folder(work.path());
             program
-                .env("CGO_ENABLED", "0")
+                .env("CGO_ENABLED", if self.tags.is_empty() { "0" } else { "1" })
                 .env("GOFLAGS", "-buildvcs=false")
                 .env("GOWORK", "off")
                 .deadline(Duration::from_secs(3600))
@@ -100,11 +164,25 @@ impl GoProgram {
             .map_err(|error| self.module_error(&error))?;
         let path = answer["GoMod"].as_str().ok_or_else(|| self.module_error(&"the answer has no GoMod"))?;
         let theirs = std::fs::read_to_string(path).map_err(|error| self.module_error(&error))?;
-        let ours = format!("module cc-ci.invalid/{}\n\ngo 1.25.0\n\n{}", self.name, own_lines(&theirs));
+        let lines = own_lines(&theirs) + self.more;
+        let ours = format!("module cc-ci.invalid/{}\n\ngo 1.25.0\n\n{lines}", self.name);
         std::fs::write(work.path().join("go.mod"), ours).map_err(|error| self.module_error(&error))?;
         go(&["get", "-tool", &format!("{}@{}", self.command, self.version)])?;
         let binary = folder.join(self.name);
-        go(&["build", "-trimpath", "-ldflags", "-s -w", "-o", &binary.to_string_lossy(), self.command])?;
+        let binary = binary.to_string_lossy();
+        let build =
+            ["build", "-trimpath", "-ldflags", "-s -w", "-tags", self.tags, "-o", &binary, self.command];
+        go(&build)?;
+        let source = answer["Dir"].as_str().ok_or_else(|| self.module_error(&"the answer has no Dir"))?;
+        for part in self.folders {
+            let place = folder.join(part);
+            let parent = place.parent().unwrap_or(folder);
+            std::fs::create_dir_all(parent).map_err(|error| self.module_error(&error))?;
+            // The module cache is read-only; what is kept must be removable by its owner.
+            let copy = Program::new("cp").args(["-r", "--no-preserve=mode"]);
+            let copied = copy.arg(std::path::Path::new(source).join(part)).arg(parent).run();
+            copied.map_err(|cause| GoError::Build { name: self.name, version: self.version, cause })?;
+        }
         Ok(())
     }
 
