@@ -3,6 +3,7 @@
 pub mod abra_sh;
 pub mod admission;
 pub mod backup_plan;
+pub mod bridge;
 pub mod compose;
 pub mod config_drift;
 pub mod convergence;

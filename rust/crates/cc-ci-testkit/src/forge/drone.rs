@@ -80,8 +80,10 @@ impl Drone {
             ("DRONE_CRON_DISABLED", "true".to_owned()),
             ("DRONE_LOGS_TEXT", "true".to_owned()),
         ];
-        // Commas and colons divide the list: a value with a comma cannot be in it.
-        let environ: Vec<String> = environ.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+        // A file, since the variable with a list cannot hold values with commas and colons.
+        let lines: String = environ.iter().map(|(name, value)| format!("{name}=\"{value}\"\n")).collect();
+        let environ = folder.join("environ");
+        std::fs::write(&environ, lines)?;
         let runner = [
             ("DRONE_RPC_PROTO", "http".to_owned()),
             ("DRONE_RPC_HOST", format!("127.0.0.1:{port}")),
@@ -89,7 +91,7 @@ impl Drone {
             ("DRONE_RUNNER_NAME", "runner-for-tests".to_owned()),
             ("DRONE_RUNNER_CAPACITY", "2".to_owned()),
             ("DRONE_RUNNER_ROOT", folder.join("builds").to_string_lossy().into_owned()),
-            ("DRONE_RUNNER_ENVIRON", environ.join(",")),
+            ("DRONE_RUNNER_ENVFILE", environ.to_string_lossy().into_owned()),
             ("DRONE_HTTP_BIND", "127.0.0.1:0".to_owned()),
         ];
         std::fs::create_dir_all(folder.join("builds"))?;

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use cc_ci_harness::claim::{self, Claim};
+use cc_ci_harness::own_build;
 use cc_ci_harness::run::{Finished, run as run_story};
 use cc_ci_harness::setup::WhenRed;
+use cc_ci_model::request::Receipt;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::environment;
 use cc_ci_process::exit::ExitStatus;
@@ -30,6 +33,9 @@ pub(super) fn run(args: RunArgs, masker: &Masker) -> Result<ExitStatus> {
         }
         setup.when_red = WhenRed::Keep;
     }
+    if let Claim::Duplicate(by) = claim::take(&setup.paths, &setup.request.receipt)? {
+        return duplicate(&setup.request.receipt, &by, masker);
+    }
     let cancellation = Cancellation::new();
     let console = Arc::new(Console::new(masker, args.json));
     let told = console.clone();
@@ -51,6 +57,10 @@ pub(super) fn run(args: RunArgs, masker: &Masker) -> Result<ExitStatus> {
         .enable_all()
         .build()
         .context("starting the run's threads")?;
+    if let Some(build) = own_build::address(|name| std::env::var(name).ok()).filter(|_| args.bound_to_parent)
+    {
+        runtime.spawn(own_build::watch(build, cancellation.clone()));
+    }
     let finished = runtime.block_on(run_story(setup, console.clone(), masker, &cancellation));
     console.close();
     let (result, conclusion) = match finished {
@@ -87,4 +97,18 @@ fn bond() -> Result<ParentBond> {
 fn is_build() -> bool {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     is_set(environment::DRONE) || is_set(environment::DRONE_BUILD_NUMBER)
+}
+
+/// A surplus build of the same comment and attempt: nothing is run, and the last line says so for the bridge.
+fn duplicate(receipt: &Receipt, by: &str, masker: &Masker) -> Result<ExitStatus> {
+    let mut printer = Printer::stdout(masker);
+    let (comment, attempt) = (receipt.comment.unwrap_or_default(), receipt.attempt.unwrap_or_default());
+    printer.line(&format!(
+        "duplicate: attempt {attempt} for comment {comment} was begun by {by}; nothing is run. To run again, comment again."
+    ));
+    let line =
+        serde_json::json!({"schema": 1, "duplicate": {"comment": comment, "attempt": attempt, "by": by}});
+    printer.line(&format!("cc-ci-result: {line}"));
+    printer.finish()?;
+    Ok(ExitStatus::Good)
 }

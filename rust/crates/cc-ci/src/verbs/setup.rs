@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cc_ci_harness::setup::{Setup, WhenRed};
+use cc_ci_model::bridge::parameters;
 use cc_ci_model::recipe_toml::RecipeToml;
-use cc_ci_model::request::{Receipt, Request, RequestText};
+use cc_ci_model::request::{Request, RequestText};
 use cc_ci_model::settings::{DeployerChoice, Settings, ViaChoice};
 use cc_ci_process::environment;
 use cc_ci_process::mask::{Masker, mask_files};
@@ -21,7 +22,7 @@ const SETTINGS: &str = "/etc/cc-ci/settings.toml";
 pub(super) fn setup(args: RequestArgs) -> Result<Setup> {
     let settings = settings()?;
     let (deployer, via) = (deployer(args.deployer, &settings), via(args.via, &settings));
-    let request = request(args).map_err(|error| BadArgument(error.to_string()))?;
+    let request = request(args)?;
     let test_data = test_data(&settings).join(request.recipe.as_str());
     let recipe_toml = recipe_toml(&test_data)?;
     Ok(Setup {
@@ -47,7 +48,10 @@ pub(super) fn mask_host_secrets(settings: &Settings, masker: &Masker) -> Result<
     Ok(())
 }
 
-fn request(args: RequestArgs) -> Result<Request, cc_ci_model::request::RequestError> {
+fn request(args: RequestArgs) -> Result<Request, BadArgument> {
+    let bad = |error: &dyn std::fmt::Display| BadArgument(error.to_string());
+    // Who asked, as the bridge hands it along; a run by hand has none of it.
+    let receipt = parameters::receipt(|name| std::env::var(name).ok()).map_err(|error| bad(&error))?;
     let text = RequestText {
         recipe: args.recipe,
         source: args.src,
@@ -56,20 +60,7 @@ fn request(args: RequestArgs) -> Result<Request, cc_ci_model::request::RequestEr
         tiers: args.tiers,
         from: args.from,
     };
-    text.parse(receipt())
-}
-
-/// Who asked, as the bridge hands it along; a run by hand has none of it.
-fn receipt() -> Receipt {
-    let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    Receipt {
-        by: text(environment::CCCI_BY),
-        right: text(environment::CCCI_RIGHT),
-        comment: text(environment::CCCI_COMMENT).and_then(|text| text.parse().ok()),
-        attempt: text(environment::CCCI_ATTEMPT).and_then(|text| text.parse().ok()),
-        at: text(environment::CCCI_AT),
-        build: text("DRONE_BUILD_NUMBER").and_then(|text| text.parse().ok()),
-    }
+    text.parse(receipt).map_err(|error| bad(&error))
 }
 
 /// The file that was named, whether it is there or not.

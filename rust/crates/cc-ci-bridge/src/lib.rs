@@ -1,0 +1,17 @@
+//! Comment in, build started, verdict out.
+
+mod advance;
+mod answers;
+mod authorise;
+mod facts;
+mod health;
+mod intake;
+mod marks;
+mod notify;
+mod pages;
+pub mod program;
+mod script;
+mod service;
+pub mod settings;
+mod start;
+mod store;
