@@ -1,7 +1,8 @@
 //! Saying things on the pull request: one comment per trigger, found by its mark, edited in place; and the commit status.
 
 use cc_ci_forge::http::ForgeError;
-use cc_ci_model::bridge::intent::{Intent, PostedStatus, StatusState};
+use cc_ci_model::bridge::command::Command;
+use cc_ci_model::bridge::intent::{Asked, Intent, PostedStatus, StatusState};
 use cc_ci_model::bridge::say;
 
 use crate::service::{Bridge, BridgeError};
@@ -59,6 +60,10 @@ impl Bridge {
     ) -> Result<(), BridgeError> {
         let wanted = PostedStatus { state, description };
         let Some(commit) = intent.commit().cloned() else { return Ok(()) };
+        // A plan says nothing about the commit.
+        if !matches!(intent.asked, Asked::Command(Command::Run(_))) {
+            return Ok(());
+        }
         if intent.status.as_ref() == Some(&wanted) {
             return Ok(());
         }

@@ -33,14 +33,13 @@ pub struct User {
 }
 
 /// A comment.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comment {
     /// Its number.
     pub id: u64,
     /// Its first author: whoever may write may edit it, and this stays.
     pub user: User,
     /// Its text.
-    #[serde(default)]
     pub body: String,
     /// When it was written.
     pub created_at: Timestamp,
@@ -89,6 +88,32 @@ pub struct Pull {
 }
 
 #[derive(Deserialize)]
+struct FoundComment {
+    id: u64,
+    user: Option<FoundUser>,
+    body: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+/// Somebody whose account was deleted has the number -1.
+#[derive(Deserialize)]
+struct FoundUser {
+    id: i64,
+    login: String,
+}
+
+impl FoundComment {
+    /// A comment of nobody is nobody's wish.
+    fn by_somebody(self) -> Option<Comment> {
+        let user = self.user?;
+        let user = User { id: u64::try_from(user.id).ok()?, login: user.login };
+        let body = self.body.unwrap_or_default();
+        Some(Comment { id: self.id, user, body, created_at: self.created_at, updated_at: self.updated_at })
+    }
+}
+
+#[derive(Deserialize)]
 struct FoundIssue {
     number: u32,
     repository: FoundRepository,
@@ -126,8 +151,7 @@ struct FoundMove {
     #[serde(rename = "type")]
     kind: String,
     created_at: Timestamp,
-    #[serde(default)]
-    body: String,
+    body: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -208,8 +232,9 @@ impl Gitea {
         let query: Vec<_> = since.iter().map(|since| ("since", whole_seconds(*since))).collect();
         let number = pr.to_string();
         let path = ["repos", repository, "issues", &number, "comments"];
-        let found: Option<Vec<Comment>> = self.api.ask(Method::GET, &path, &query, None).await?.json()?;
-        Ok(found.unwrap_or_default())
+        let found: Option<Vec<FoundComment>> =
+            self.api.ask(Method::GET, &path, &query, None).await?.json()?;
+        Ok(found.into_iter().flatten().filter_map(FoundComment::by_somebody).collect())
     }
 
     /// Whether somebody is a member of an organisation. Only 204 is a yes; a redirect is followed by nobody.
@@ -273,7 +298,8 @@ impl Gitea {
         let moves = found.unwrap_or_default().into_iter().filter_map(|entry| {
             let what = match entry.kind.as_str() {
                 "pull_push" => {
-                    let pushed: Option<Pushed> = serde_json::from_str(&entry.body).ok();
+                    let pushed: Option<Pushed> =
+                        serde_json::from_str(entry.body.as_deref().unwrap_or_default()).ok();
                     let head = pushed.and_then(|pushed| CommitSha::parse(pushed.commit_ids.last()?).ok());
                     // A push that cannot be read is one whose head nobody knows.
                     head.map_or(Move::Other, Move::Push)

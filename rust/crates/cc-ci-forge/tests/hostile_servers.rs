@@ -104,3 +104,15 @@ async fn no_error_shows_the_token() {
         assert!(!format!("{error} {error:?}").contains("a-token-for-tests"), "{error:?}");
     }
 }
+
+#[tokio::test]
+async fn a_comment_of_a_deleted_account_does_not_hide_the_others() {
+    let comment = |id: u64, user: &str| {
+        let at = "2026-01-02T04:04:05+01:00";
+        format!(r#"{{"id":{id},"user":{user},"body":"!testme","created_at":"{at}","updated_at":"{at}"}}"#)
+    };
+    let ghost = comment(1, r#"{"id":-1,"login":"Ghost"}"#);
+    let list = format!("[{ghost},{},{}]", comment(2, "null"), comment(3, r#"{"id":7,"login":"maria"}"#));
+    let found = gitea(http("200 OK", &list)).comments("recipes/a", 1, None).await.unwrap();
+    assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [3]);
+}

@@ -182,7 +182,9 @@ pub fn read_log(log: &str) -> LogFact {
             return LogFact::Duplicate;
         }
     }
-    let lines: Vec<String> = log.lines().map(clean).filter(|line| !line.is_empty()).collect();
+    // The runner shows each command of the step behind a plus.
+    let is_output = |line: &String| !line.is_empty() && !line.starts_with("+ ");
+    let lines: Vec<String> = log.lines().map(clean).filter(is_output).collect();
     LogFact::NoResult(lines[lines.len().saturating_sub(60)..].join("\n"))
 }
 
@@ -260,6 +262,9 @@ mod tests {
         let log = format!("+ cc-ci run\nhello\n\u{1b}[2mcc-ci-result: {json}\u{1b}[0m\n+ :\n");
         assert_eq!(read_log(&log), LogFact::Result(Box::new(result())));
         assert_eq!(read_log("cc-ci-result: {\"duplicate\":{\"comment\":1}}\n"), LogFact::Duplicate);
-        assert_eq!(read_log("a\n\n\u{1b}[31mb\u{1b}[0m\n"), LogFact::NoResult("a\nb".to_owned()));
+        assert_eq!(
+            read_log("+ cc-ci plan\na\n\n\u{1b}[31mb\u{1b}[0m\n"),
+            LogFact::NoResult("a\nb".to_owned())
+        );
     }
 }
