@@ -40,7 +40,7 @@ fn a_bridge_that_is_killed_goes_on_where_it_was_and_a_surplus_build_is_a_duplica
     stage.wait_for_run(comment);
     let surplus = stage.forge.build(&surplus).unwrap()["number"].as_u64().unwrap();
     stage.start_bridge();
-    stage.wait_for_answer(&pr, comment, "✅");
+    stage.wait_for_answer(&pr, comment, "✅ **");
     stage.wait_until_settled();
     assert_eq!(stage.wait_for_build(comment, "success"), surplus, "the newest one, which ran nothing");
     let runs = stage.runs_of(comment);
@@ -58,7 +58,7 @@ fn a_run_is_cancelled_by_a_comment_and_by_a_person_at_drone() {
     let first = stage.forge.comment(MEMBER, &pr, "!testme").unwrap();
     stage.wait_for_run(first);
     stage.forge.comment(MEMBER, &pr, "!testme cancel").unwrap();
-    let text = stage.wait_for_answer(&pr, first, "✋");
+    let text = stage.wait_for_answer(&pr, first, "✋ **");
     assert!(text.contains("Cancelled by `maria`"), "{text}");
     stage.wait_until_settled();
     assert_eq!(stage.status_of(&pr).unwrap().0, "error");
@@ -67,7 +67,7 @@ fn a_run_is_cancelled_by_a_comment_and_by_a_person_at_drone() {
     stage.wait_for_run(second);
     let build = stage.wait_for_build(second, "running");
     stage.forge.cancel_build(build).unwrap();
-    stage.wait_for_answer(&pr, second, "✋");
+    stage.wait_for_answer(&pr, second, "✋ **");
     stage.wait_until_settled();
     for comment in [first, second] {
         let runs = stage.runs_of(comment);

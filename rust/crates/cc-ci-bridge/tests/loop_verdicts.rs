@@ -18,7 +18,7 @@ fn a_members_comment_becomes_a_run_and_its_verdict_stands_on_the_pull_request() 
     stage.let_the_head_age();
     stage.start_bridge();
     let comment = stage.forge.comment(MEMBER, &pr, "Looks good.\n\n!testme").unwrap();
-    let text = stage.wait_for_answer(&pr, comment, "✅");
+    let text = stage.wait_for_answer(&pr, comment, "✅ **");
     for words in [
         pr.head.as_str(),
         "member of the organisation",
@@ -53,7 +53,7 @@ fn a_members_comment_becomes_a_run_and_its_verdict_stands_on_the_pull_request() 
     let help = stage.forge.comment(MEMBER, &pr, "!testme help").unwrap();
     assert!(stage.wait_for_answer(&pr, mistyped, "Nothing was started").contains("`instal` is no command"));
     stage.wait_for_answer(&pr, help, "`!testme plan`");
-    stage.wait_for_answer(&pr, none, "✋");
+    stage.wait_for_answer(&pr, none, "");
     stage.wait_until_settled();
     let planned = stage.answer_to(&pr, plan).unwrap();
     assert!(planned.contains("📋") || planned.contains("Cancelled by"), "{planned}");
@@ -70,7 +70,7 @@ fn a_red_recipe_is_a_failure_with_what_was_seen() {
     let pr = stage.recipe(&canary);
     stage.start_bridge();
     let comment = stage.forge.comment(MEMBER, &pr, "!testme").unwrap();
-    let text = stage.wait_for_answer(&pr, comment, "❌");
+    let text = stage.wait_for_answer(&pr, comment, "❌ **`");
     assert!(text.contains("**fail**"), "{text}");
     stage.wait_until_settled();
     assert_eq!(stage.status_of(&pr).unwrap().0, "failure");
@@ -85,7 +85,7 @@ fn two_comments_at_once_are_two_runs_and_both_are_green() {
     stage.start_bridge();
     let comments = [MEMBER, WRITER].map(|who| stage.forge.comment(who, &pr, "!testme only install").unwrap());
     for comment in comments {
-        stage.wait_for_answer(&pr, comment, "✅");
+        stage.wait_for_answer(&pr, comment, "✅ **");
     }
     stage.wait_until_settled();
     for comment in comments {

@@ -125,7 +125,17 @@ impl Forge {
         let mut repository = RecipeRepository::create(&folder).map_err(made)?;
         repository.put(&[(".drone.yml", pipeline)]).map_err(made)?;
         repository.commit("pipeline").map_err(made)?;
-        self.push(&folder, PIPELINE_REPOSITORY, &["main"])
+        self.push(&folder, PIPELINE_REPOSITORY, &["main"])?;
+        // The push is worked off by then, and makes no build once the repository is active.
+        self.wait_for_branch(PIPELINE_REPOSITORY, "main")
+    }
+
+    fn wait_for_branch(&self, repository: &str, branch: &str) -> Result<(), ForgeError> {
+        let path = format!("/repos/{repository}/branches/{branch}");
+        wait_for("a pushed branch to be seen", || match self.gitea.admin(&self.web, "GET", &path, None) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        })
     }
 
     /// A token at Gitea.
@@ -177,11 +187,7 @@ impl Forge {
     /// # Errors
     /// Gitea does not want to.
     pub fn open_pull_request(&self, repository: &str, branch: &str) -> Result<PullRequest, ForgeError> {
-        let path = format!("/repos/{repository}/branches/{branch}");
-        wait_for("a pushed branch to be seen", || match self.gitea.admin(&self.web, "GET", &path, None) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        })?;
+        self.wait_for_branch(repository, branch)?;
         let body = json!({"title": branch, "head": branch, "base": "main"});
         let made = self.gitea.admin(&self.web, "POST", &format!("/repos/{repository}/pulls"), Some(&body))?;
         let head = made["head"]["sha"].as_str().unwrap_or_default().to_owned();
