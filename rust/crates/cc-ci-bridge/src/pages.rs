@@ -3,7 +3,6 @@
 //! A webhook is a hint and nothing more: it says where to look, and the comment itself comes from the forge. So a forged
 //! or repeated one starts nothing, and a lost one costs a poll's time.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -46,18 +45,17 @@ struct HookRepository {
     full_name: String,
 }
 
-/// Answers on `address` until `ended` is over.
+/// Answers on `listener` until `ended` is over.
 ///
 /// # Errors
-/// The address cannot be listened on.
+/// The listener fails.
 pub(crate) async fn serve(
-    address: SocketAddr,
+    listener: tokio::net::TcpListener,
     health: Arc<Health>,
     hints: Arc<Hints>,
     secret: Option<SecretValue>,
     ended: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::bind(address).await?;
     let shared = Arc::new(Shared { health, hints, secret });
     let router = Router::new()
         .route("/hook", post(hook))
@@ -99,4 +97,53 @@ async fn hook(
         shared.hints.add(hook.repository.full_name, hook.issue.number);
     }
     (StatusCode::OK, "seen\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+    use super::*;
+
+    /// What Gitea sends for a comment on a pull request, as far as it is read.
+    const BODY: &str = r#"{"action":"created","is_pull":true,"issue":{"number":7},"repository":{"full_name":"recipes/custom-html"}}"#;
+    /// `openssl dgst -sha256 -hmac a-secret-of-webhooks` of it.
+    const SIGNATURE: &str = "11bae3f928590721714798ec96768aae3e00a932a5ef554f9cf7651c5757df71";
+
+    fn ask(address: SocketAddr, head: &str, body: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head =
+            format!("{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(b"X-Gitea-Signature: ").unwrap();
+        stream.write_all(format!("{SIGNATURE}\r\n\r\n").as_bytes()).unwrap();
+        // The server may have said no before it read everything.
+        let _ = stream.write_all(body);
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn only_a_signed_hook_is_a_hint_and_no_long_one_is_read() {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (health, hints) = (Arc::new(Health::new()), Arc::new(Hints::default()));
+        let secret = Some(SecretValue::new("a-secret-of-webhooks"));
+        let server = tokio::spawn(serve(listener, health, hints.clone(), secret, std::future::pending()));
+        let heard = hints.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            assert!(ask(address, "GET /healthz", b"").starts_with("HTTP/1.1 200"));
+            assert!(ask(address, "GET /metrics", b"").contains("cc_ci_bridge_open 0"));
+            let other = BODY.replace("7", "8");
+            assert!(ask(address, "POST /hook", other.as_bytes()).starts_with("HTTP/1.1 403"));
+            assert!(ask(address, "POST /hook", &vec![b' '; LONGEST_BODY + 1]).contains("413"));
+            assert!(heard.take().is_empty());
+            assert!(ask(address, "POST /hook", BODY.as_bytes()).starts_with("HTTP/1.1 200"));
+            assert_eq!(heard.take().into_iter().collect::<Vec<_>>(), [("recipes/custom-html".to_owned(), 7)]);
+        });
+        asked.await.unwrap();
+        server.abort();
+    }
 }

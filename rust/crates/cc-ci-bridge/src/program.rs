@@ -142,23 +142,21 @@ async fn work(
             // Named and not readable is an error; not named and not there means no webhook.
             secret.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
         }
+        let listener = tokio::net::TcpListener::bind(address).await.with_context(|| {
+            format!("listening on {address}, as `listen` in {} says", cli.config.display())
+        })?;
         let token = cancellation.token();
-        let (health, hints, stop) = (bridge.health.clone(), bridge.hints.clone(), cancellation.clone());
+        let (health, hints) = (bridge.health.clone(), bridge.hints.clone());
         tokio::spawn(async move {
             let ended = async move { token.cancelled().await };
-            if let Err(error) = pages::serve(address, health, hints, secret.ok(), ended).await {
-                let words = format!("listening on {address}: {error}; choose another `listen`");
-                tracing::error!(code = "cannot-listen", "{words}");
-                stop.cancel(cc_ci_process::cancel::Cause::Asked(words));
+            if let Err(error) = pages::serve(listener, health, hints, secret.ok(), ended).await {
+                tracing::error!(code = "pages-ended", "{error}");
             }
         });
     }
     bridge.serve(cancellation).await;
     // A stop in order is what TERM asks for.
-    Ok(match cancellation.cause() {
-        Some(cc_ci_process::cancel::Cause::Asked(_)) => ExitStatus::Trouble,
-        _ => ExitStatus::Good,
-    })
+    Ok(ExitStatus::Good)
 }
 
 fn lock(paths: &StatePaths) -> Result<std::fs::File> {

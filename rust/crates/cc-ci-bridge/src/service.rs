@@ -66,7 +66,7 @@ impl Hints {
         self.wake.notify_one();
     }
 
-    fn take(&self) -> BTreeSet<(String, u32)> {
+    pub(crate) fn take(&self) -> BTreeSet<(String, u32)> {
         std::mem::take(&mut *self.pulls.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }

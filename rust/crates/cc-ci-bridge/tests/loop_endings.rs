@@ -76,3 +76,33 @@ fn a_run_is_cancelled_by_a_comment_and_by_a_person_at_drone() {
         assert!(run.teardown.as_ref().is_some_and(|teardown| teardown.evidence.left.is_empty()), "{run:?}");
     }
 }
+
+#[test]
+fn a_head_that_moved_is_refused_and_a_newer_one_supersedes_the_older() {
+    let engine = engine_or_skip!();
+    let mut stage = Stage::new(&engine);
+    let first = stage.recipe(&canaries::sound(&engine));
+    stage.start_bridge();
+    stage.kill_bridge();
+    let comment = stage.forge.comment(MEMBER, &first, "!testme").unwrap();
+    let second = stage.push_another(&first);
+    stage.start_bridge();
+    let text = stage.wait_for_answer(&second, comment, "Nothing was started");
+    assert!(text.contains(&first.head[..8]) && text.contains(&second.head[..8]), "both are named: {text}");
+    assert!(stage.runs_of(comment).is_empty());
+
+    stage.let_the_head_age();
+    let older = stage.forge.comment(MEMBER, &second, "!testme").unwrap();
+    stage.wait_for_run(older);
+    let third = stage.push_another(&second);
+    stage.let_the_head_age();
+    let newer = stage.forge.comment(MEMBER, &third, "!testme only install").unwrap();
+    stage.wait_for_answer(&third, older, "Superseded");
+    stage.wait_for_answer(&third, newer, "✅ **");
+    stage.wait_until_settled();
+    let [run] = &stage.runs_of(newer)[..] else { panic!("{}", stage.story()) };
+    assert_eq!(run.request.reference.as_ref().unwrap().as_str(), third.head);
+    // On a fast machine the older one may have ended before it heard.
+    let [run] = &stage.runs_of(older)[..] else { panic!("{}", stage.story()) };
+    assert!(matches!(run.verdict, Some(VerdictWord::Cancelled | VerdictWord::Pass)), "{run:?}");
+}

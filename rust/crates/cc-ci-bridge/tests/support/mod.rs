@@ -11,6 +11,7 @@ use cc_ci_testkit::forge::gitea::{BOT, ORGANISATION};
 use cc_ci_testkit::forge::{Forge, PIPELINE_REPOSITORY, PullRequest};
 use cc_ci_testkit::held::{Held, ServerSpec};
 use cc_ci_testkit::patience;
+use cc_ci_testkit::program::Program;
 use cc_ci_testkit::run_host::RunHost;
 use cc_ci_testkit::testbed::TestEngine;
 
@@ -73,6 +74,27 @@ impl Stage {
             self.forge.add_recipe(canary.name, &self.host.path("repositories").join(canary.name)).unwrap();
         self.let_the_head_age();
         pr
+    }
+
+    /// Pushes another commit to the pull request's branch; the pull request with its head then.
+    pub(crate) fn push_another(&self, pr: &PullRequest) -> PullRequest {
+        let name = pr.repository.rsplit('/').next().unwrap();
+        let tree = self.host.path("repositories").join(name);
+        let git = |words: &[&str]| {
+            let git = Program::new("git").folder(&tree).args(["-c", "user.name=A Maintainer"]);
+            git.args(["-c", "user.email=maintainer@example.org"]).args(words).run().unwrap()
+        };
+        git(&["switch", "--quiet", "change-1"]);
+        git(&["commit", "--quiet", "--allow-empty", "--message", "another"]);
+        let head = git(&["rev-parse", "HEAD"]).trim().to_owned();
+        self.forge.push(&tree, &pr.repository, &["change-1"]).unwrap();
+        let path = format!("/repos/{}/pulls/{}", pr.repository, pr.number);
+        let look = || match self.forge.ask_as(BOT, "GET", &path, None) {
+            Ok(found) if found["head"]["sha"] == head.as_str() => Ok(()),
+            other => Err(format!("{other:?}")),
+        };
+        patience::until("the pull request to have its new head", LIMIT, STEP, look).unwrap();
+        PullRequest { head, ..pr.clone() }
     }
 
     /// Waits until a head that was just pushed counts for a comment.
