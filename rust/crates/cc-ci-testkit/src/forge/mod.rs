@@ -2,13 +2,13 @@
 
 pub mod drone;
 pub mod gitea;
+mod steps;
 pub mod web;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cc_ci_process::leftovers;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -345,14 +345,14 @@ impl Drop for Forge {
             Duration::from_secs(20),
             Duration::from_millis(50),
             || {
-                let left = leftovers::of_folder(&builds).unwrap_or_default();
+                let left = steps::of_folder(&builds).unwrap_or_default();
                 for process in &left {
                     let _ = kill(Pid::from_raw(process.pid), Signal::SIGTERM);
                 }
                 if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
             },
         );
-        for process in leftovers::of_folder(&builds).unwrap_or_default() {
+        for process in steps::of_folder(&builds).unwrap_or_default() {
             let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
         }
         self.drone.kill_server();
