@@ -78,7 +78,9 @@ fn what_is_to_be_ready_is_waited_for_in_every_tier_with_checks() {
     let sound = canaries::sound(&engine);
     let ready = "[[ready]]\nname = \"the port\"\ntcp = { port = 8080 }\n[[ready]]\nname = \"the service\"\n\
                  http = { service = \"app\", port = 8080, path = \"/env\", stable = 2 }\n";
-    let ready = Canary { recipe_toml: format!("{}{ready}", sound.recipe_toml), ..sound };
+    // Each look starts a container of ours, which on a loaded machine takes seconds.
+    let patient = sound.recipe_toml.replace("http = \"4s\"", "http = \"60s\"");
+    let ready = Canary { recipe_toml: format!("{patient}{ready}"), ..sound };
     let ended = host.run(&host.prepare(&ready));
     assert_eq!(ended.code, 0, "{ended}");
     for tier in [Tier::Install, Tier::Upgrade, Tier::Restore, Tier::Custom] {
@@ -100,7 +102,7 @@ fn http_up_but_service_port_down_is_not_ready() {
     let ended = host.run(&host.prepare(&late));
     assert_eq!(ended.code, 1, "{ended}");
     let words = ended.words_of(Tier::Install);
-    assert!(words.contains("ready: voice") && words.contains("64738"), "{words}");
+    assert!(words.contains("ready: voice: "), "{words}");
     assert!(words.contains("is really serving"), "HTTP alone was up: {words}");
     leaves_nothing(&engine, &host);
 }
