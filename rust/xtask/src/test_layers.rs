@@ -31,7 +31,7 @@ pub(crate) enum Layer {
     Loop,
     /// Locks, signals, sweeps and kills alone: what the layers program and swarm hold of them
     Concurrency,
-    /// What is too long for every change: 200 kills, a storm of triggers; 1 to 2 hours
+    /// What is too long for every change: 200 kills, a storm of triggers, each check switched off; 1 to 2 hours
     Long,
 }
 
@@ -58,9 +58,10 @@ const CONCURRENCY: [&str; 18] = [
 ];
 
 /// Test programs of the layer [`Layer::Long`], each with the variable that makes it long.
-const LONG: [(&str, (&str, &str)); 2] = [
+const LONG: [(&str, (&str, &str)); 3] = [
     ("cc-ci/swarm_kill_anywhere", ("CCCI_TEST_KILLS", "200")),
     ("cc-ci/swarm_storm", ("CCCI_TEST_STORM", "big")),
+    ("cc-ci/swarm_mutation", ("CCCI_TEST_MUTATION", "all")),
 ];
 
 /// A long test program that is still running after this hangs.
