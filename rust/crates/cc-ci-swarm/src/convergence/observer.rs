@@ -231,22 +231,18 @@ impl<'a> Observer<'a> {
             is_healthy: of_task.and_then(health_of),
             has_memory_limit: task.spec.as_ref().is_some_and(has_memory_limit),
             is_out_of_memory: container_id.as_deref().is_some_and(|id| events.is_out_of_memory(id))
-                || self.is_killed_by_the_host(task, container.exit_code),
+                || self.is_killed_for_memory(task, container.exit_code),
             id,
         };
         Seen { facts, container: container_id }
     }
 
-    /// Where the host's own memory ends, some engines hear nothing: they listen to limits. Then the kernel's count tells,
-    /// of a container that was killed and has no limit.
-    fn is_killed_by_the_host(&self, task: &Task, exit_code: Option<i64>) -> bool {
+    /// The engine hears nothing where the host's own memory ends, for it listens to limits; and not always of a limit, whose
+    /// control group may be gone before it is read. Then the kernel's count tells, of a container that was killed.
+    fn is_killed_for_memory(&self, task: &Task, exit_code: Option<i64>) -> bool {
+        let error = task.status.as_ref().and_then(|status| status.err.as_ref());
         exit_code == Some(KILLED)
-            && !task.spec.as_ref().is_some_and(has_memory_limit)
-            && !task
-                .status
-                .as_ref()
-                .and_then(|status| status.err.as_ref())
-                .is_some_and(|e| e.contains(UNHEALTHY))
+            && !error.is_some_and(|error| error.contains(UNHEALTHY))
             && kernel::kills_for_memory().zip(self.kills_before).is_some_and(|(now, before)| now > before)
     }
 
