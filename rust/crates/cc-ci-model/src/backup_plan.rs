@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compose::{Compose, MountKind};
+use crate::compose::{Compose, MountKind, rules};
 use crate::names::StackName;
 
 mod dump;
@@ -52,6 +52,8 @@ pub struct MountedVolume {
     pub name: String,
     /// Whether it belongs to the stack and lies on this machine.
     pub is_own: bool,
+    /// Whether it lies in memory, and is empty again once nobody mounts it.
+    pub is_in_memory: bool,
 }
 
 /// What of a volume is archived.
@@ -213,11 +215,12 @@ impl BackupPlan {
     fn take_volumes(&mut self, services: &BTreeMap<String, ServiceFacts>, wishes: &BTreeMap<&str, Wish>) {
         for (service, facts) in services {
             let is_dumped = self.hooks.get(service).is_some_and(|hooks| hooks.before_backup.is_some());
-            for MountedVolume { key, name, is_own } in &facts.volumes {
+            for MountedVolume { key, name, is_own, is_in_memory } in &facts.volumes {
                 let wish = wishes.get(key.as_str());
                 let left_out = match wish {
                     Some(wish) if wish.is_left_out => Some("left out by its label"),
                     _ if !is_own => Some("not a volume of this stack on this machine"),
+                    _ if *is_in_memory => Some("in memory, and nothing in it lasts"),
                     _ => None,
                 };
                 if let Some(reason) = left_out {
@@ -291,6 +294,18 @@ pub fn whole_volumes(compose: &Compose, stack: &StackName) -> Vec<String> {
     backup_plan(&facts_of(compose, stack)).map(|plan| plan.whole_volumes()).unwrap_or_default()
 }
 
+/// The stack's own volumes in which data lasts, by their whole names: what an upgrade has to leave as it is.
+#[must_use]
+pub fn lasting_volumes(compose: &Compose, stack: &StackName) -> Vec<String> {
+    let facts = facts_of(compose, stack);
+    let lasting = facts
+        .values()
+        .flat_map(|facts| &facts.volumes)
+        .filter(|volume| volume.is_own && !volume.is_in_memory)
+        .map(|volume| volume.name.clone());
+    lasting.collect::<BTreeSet<String>>().into_iter().collect()
+}
+
 /// What a compose file says about each of its services.
 #[must_use]
 pub fn facts_of(compose: &Compose, stack: &StackName) -> BTreeMap<String, ServiceFacts> {
@@ -300,7 +315,8 @@ pub fn facts_of(compose: &Compose, stack: &StackName) -> BTreeMap<String, Servic
         let name = declared.name.clone().unwrap_or_else(|| format!("{prefix}{key}"));
         let is_local = declared.driver.as_deref().is_none_or(|driver| driver == "local");
         let is_own = !declared.external && is_local;
-        Some(MountedVolume { key: key_of(&name, &prefix), name, is_own })
+        let is_in_memory = rules::is_in_memory(declared.driver.as_deref(), &declared.driver_opts);
+        Some(MountedVolume { key: key_of(&name, &prefix), name, is_own, is_in_memory })
     };
     let services = compose.services.iter().map(|(name, service)| {
         let mounts = service.mounts.iter().filter(|mount| mount.kind == MountKind::Volume);

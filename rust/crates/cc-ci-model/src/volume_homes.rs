@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::compose::{Compose, MountKind};
+use crate::compose::{Compose, MountKind, rules};
 use crate::names::StackName;
 
 /// The volumes of one side by the place they are mounted at.
@@ -21,7 +21,12 @@ impl VolumeHomes {
                 if mount.kind != MountKind::Volume || mount.source.is_empty() {
                     continue;
                 }
-                let named = compose.volumes.get(&mount.source).and_then(|declared| declared.name.clone());
+                let declared = compose.volumes.get(&mount.source);
+                // What lies in memory is nobody's home: it is empty at each start.
+                if declared.is_some_and(|one| rules::is_in_memory(one.driver.as_deref(), &one.driver_opts)) {
+                    continue;
+                }
+                let named = declared.and_then(|declared| declared.name.clone());
                 let volume = named.unwrap_or_else(|| format!("{}{}", stack.prefix(), mount.source));
                 by_place.insert((service.to_string(), mount.target.clone()), volume);
             }
@@ -52,6 +57,18 @@ mod tests {
             (((*service).to_owned(), (*target).to_owned()), (*volume).to_owned())
         };
         VolumeHomes { by_place: mounts.iter().map(place).collect() }
+    }
+
+    #[test]
+    fn volume_in_memory_is_nobodys_home() {
+        let text = "services: {app: {image: a, volumes: [\"data:/data\", \"fast:/fast\"]}}\nvolumes: {data: {}, fast: {driver_opts: {type: tmpfs, device: tmpfs}}}\n";
+        let source = crate::compose::ComposeSource { path: "compose.yml".into(), text: text.into() };
+        let compose = crate::compose::read(&[source], &BTreeMap::new(), &|_| None).unwrap();
+        let zone = crate::names::Zone::parse("ci.example.org").unwrap();
+        let stack = StackName::parse_in("note-1a2b3c_ci_example_org", &zone).unwrap();
+        let homes = VolumeHomes::of(&compose, &stack);
+        let volumes: Vec<&String> = homes.by_place.values().collect();
+        assert_eq!(volumes, ["note-1a2b3c_ci_example_org_data"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bollard::models::{ChangeType, Mount, MountType, Service};
 use bollard::query_parameters::UpdateServiceOptions;
 use cc_ci_model::backup_plan::{MountedVolume, ServiceFacts, key_of};
+use cc_ci_model::compose::rules::is_in_memory;
 use cc_ci_model::names::StackName;
 
 use crate::docker::{Attempt, Docker, DockerError};
@@ -34,12 +35,14 @@ fn facts(service: Service, prefix: &str) -> ServiceFacts {
     let volume = |mount: &Mount| {
         let name = mount.source.clone().filter(|name| !name.is_empty())?;
         let driver = mount.volume_options.as_ref().and_then(|options| options.driver_config.as_ref());
+        let options = driver.and_then(|driver| driver.options.clone()).unwrap_or_default();
         let driver = driver.and_then(|driver| driver.name.as_deref()).unwrap_or_default();
         let is_own = name.starts_with(prefix) && matches!(driver, "" | "local");
         (mount.typ == Some(MountType::VOLUME)).then(|| MountedVolume {
             key: key_of(&name, prefix),
             name,
             is_own,
+            is_in_memory: is_in_memory(Some(driver), &options.into_iter().collect()),
         })
     };
     ServiceFacts {

@@ -35,6 +35,19 @@ fn only_volumes_that_are_backed_up_whole_may_hold_a_marker() {
 }
 
 #[test]
+fn volume_in_memory_holds_no_marker_and_is_in_no_backup() {
+    let text = "services:\n  app:\n    image: a\n    volumes: [\"content:/c\", \"fast:/f\"]\n    deploy: {labels: [backupbot.backup=true]}\n\
+         volumes: {content: {}, fast: {driver: local, driver_opts: {type: tmpfs, device: tmpfs, o: size=1m}}}\n";
+    let source = ComposeSource { path: "compose.yml".into(), text: text.into() };
+    let compose = read(&[source], &BTreeMap::new(), &|_| None).unwrap();
+    let stack = StackName::parse_in(STACK, &Zone::parse("ci.test").unwrap()).unwrap();
+    assert_eq!(whole_volumes(&compose, &stack), [full("content")]);
+    assert_eq!(lasting_volumes(&compose, &stack), [full("content")]);
+    let plan = backup_plan(&facts_of(&compose, &stack)).unwrap();
+    assert_eq!(plan.left_out, [(full("fast"), "in memory, and nothing in it lasts".to_owned())]);
+}
+
+#[test]
 fn labels_say_which_paths_of_which_volumes_and_which_hooks() {
     let labels = "backupbot.backup=true,backupbot.backup.volumes.cache=false";
     let db = "\"backupbot.backup.volumes.data.path=dump.sql, ./extra/\",backupbot.backup.pre-hook=/dump,backupbot.restore.post-hook=/load";

@@ -8,36 +8,12 @@ use std::fmt;
 use crate::names::StackName;
 
 use super::error::Position;
-use super::mounts;
 use super::reading::Compose;
-use super::service::{Mount, MountKind, Placed, Service};
-use super::top_level::Volume;
+use super::routes;
+use super::rules::{self, Finding, Mounted, RIGHTS, Weight};
+use super::service::{MountKind, Placed, Service};
 
-/// The one network that recipes share with the proxy.
-pub const PROXY_NETWORK: &str = "proxy";
-
-/// Files of the host that may be mounted read-only: they say nothing but the time zone.
-pub const HARMLESS_BINDS: [&str; 2] = ["/etc/timezone", "/etc/localtime"];
-
-/// Capabilities that a service may add: those a container has anyway, and two that databases ask for and that do not reach out.
-pub const HARMLESS_CAPABILITIES: [&str; 16] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "IPC_LOCK",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "NET_RAW",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-    "SYS_NICE",
-];
+pub use super::rules::PROXY_NETWORK;
 
 /// Something the gate does not let through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,87 +40,87 @@ impl fmt::Display for Refusal {
 
 /// Everything the gate refuses in the files of one app, in the order of sections and names; empty means: go on.
 pub fn judge(compose: &Compose, stack: &StackName) -> Vec<Refusal> {
-    let mut refusals = Vec::new();
+    let found = look(compose, stack).into_iter().filter(|(weight, _)| *weight == Weight::Refused);
+    found.map(|(_, refusal)| refusal).collect()
+}
+
+/// What the gate lets through and a person should know: what two runs of it would fight for, and routes that nobody reaches.
+pub fn notes(compose: &Compose, stack: &StackName) -> Vec<String> {
+    let found = look(compose, stack).into_iter().filter(|(weight, _)| *weight == Weight::Noted);
+    let sentence = |(_, Refusal { position, service, what, why }): (Weight, Refusal)| {
+        let service = service.map(|service| format!("service {service:?}: ")).unwrap_or_default();
+        format!("{position}: {service}{what}: {why}")
+    };
+    found.map(sentence).collect()
+}
+
+fn look(compose: &Compose, stack: &StackName) -> Vec<(Weight, Refusal)> {
+    let mut found = Vec::new();
     for (name, service) in &compose.services {
-        let mut refuse = |position: &Position, what: String, why: &'static str| {
+        let mut tell = |position: &Position, Finding { weight, what, why }: Finding| {
             let service = Some(name.clone());
-            refusals.push(Refusal { position: position.clone(), service, what, why });
+            found.push((weight, Refusal { position: position.clone(), service, what, why }));
         };
-        mounts_of(service, &mut refuse);
-        rights_of(service, &mut refuse);
+        mounts_of(service, &mut tell);
+        rights_of(service, &mut tell);
+        reach_of(service, stack, &mut tell);
         for file in &service.env_files {
             if compose.path_in_recipe(&file.value).is_none() {
-                refuse(&file.at, format!("env_file {:?}", file.value), OUTSIDE);
+                tell(&file.at, Finding::refused(format!("env_file {:?}", file.value), OUTSIDE));
             }
         }
     }
-    let mut refuse = |position: &Position, what: String, why: &'static str| {
-        refusals.push(Refusal { position: position.clone(), service: None, what, why });
+    let mut tell = |position: &Position, finding: Option<Finding>| {
+        if let Some(Finding { weight, what, why }) = finding {
+            found.push((weight, Refusal { position: position.clone(), service: None, what, why }));
+        }
     };
+    let own_name = |kind: &str, key: &str, name: Option<&str>| rules::name(kind, key, name?, stack);
     for (key, network) in &compose.networks {
         let name = network.name.as_deref();
-        let is_proxy = network.external && name == Some(PROXY_NETWORK);
-        if !is_proxy {
-            foreign_name("network", key, name, stack, &network.at, &mut refuse);
+        if !(network.external && name == Some(PROXY_NETWORK)) {
+            tell(&network.at, own_name("network", key, name));
         }
-        if let Some(driver) = network.driver.as_deref().filter(|driver| *driver != "overlay") {
-            refuse(&network.at, format!("network {key:?} with driver {driver:?}"), NETWORK_DRIVER);
-        }
+        tell(&network.at, rules::network_driver(key, network.driver.as_deref()));
     }
     for (key, volume) in &compose.volumes {
-        foreign_name("volume", key, volume.name.as_deref(), stack, &volume.at, &mut refuse);
-        if let Some(what) = reach_of(volume) {
-            refuse(&volume.at, format!("volume {key:?} with {what}"), VOLUME_DRIVER);
-        }
+        tell(&volume.at, own_name("volume", key, volume.name.as_deref()));
+        let cluster = || Finding::refused(format!("volume {key:?} with x-cluster-spec"), rules::OWN_VOLUME);
+        let driver = rules::volume(key, volume.driver.as_deref(), &volume.driver_opts);
+        tell(&volume.at, volume.is_cluster.then(cluster).or(driver));
     }
     let secrets = compose.secrets.iter().map(|(key, it)| ("secret", key, &it.name, &it.file, &it.at));
     let configs = compose.configs.iter().map(|(key, it)| ("config", key, &it.name, &it.file, &it.at));
     for (kind, key, name, file, at) in secrets.chain(configs) {
-        foreign_name(kind, key, name.as_deref(), stack, at, &mut refuse);
+        tell(at, own_name(kind, key, name.as_deref()));
         if let Some(file) = file.as_deref().filter(|file| compose.path_in_recipe(file).is_none()) {
-            refuse(at, format!("{kind} {key:?} from the file {file:?}"), OUTSIDE);
+            tell(at, Some(Finding::refused(format!("{kind} {key:?} from the file {file:?}"), OUTSIDE)));
         }
     }
-    refusals
+    found
 }
 
 const OUTSIDE: &str = "it lies outside the recipe's folder; put the file into the recipe";
-const NETWORK_DRIVER: &str = "only overlay networks stay inside the swarm; leave the driver out";
-const VOLUME_DRIVER: &str =
-    "only plain local volumes (or ones in memory) stay inside the stack; leave driver and options out";
-const HOST_BIND: &str =
-    "a path of the host gives the recipe power over the host; use a named volume or a config";
-const SOCKET: &str = "the Docker socket is root on the host; no recipe under test gets it";
-const MOUNT_KIND: &str = "only volumes, memory and the two time zone files can be mounted";
 const NAMESPACE: &str = "it shares the host's or another container's own view; leave it out";
-const RIGHTS: &str = "it takes away the walls of the container; leave it out";
 
-/// Reports one refusal: position, what, why.
-type Refuse<'a> = dyn FnMut(&Position, String, &'static str) + 'a;
+/// Reports one finding at its position.
+type Tell<'a> = dyn FnMut(&Position, Finding) + 'a;
 
-fn mounts_of(service: &Service, refuse: &mut Refuse<'_>) {
-    for Mount { at, kind, source, target, read_only } in &service.mounts {
-        match kind {
-            MountKind::Volume | MountKind::Tmpfs => {}
-            MountKind::Bind if source.contains("docker.sock") || source.contains("docker_engine") => {
-                refuse(at, format!("the mount of {source:?} at {target:?}"), SOCKET);
-            }
-            MountKind::Bind if HARMLESS_BINDS.contains(&source.as_str()) && *read_only => {}
-            MountKind::Bind => {
-                refuse(at, format!("the mount of the host's {source:?} at {target:?}"), HOST_BIND)
-            }
-            MountKind::Other(kind) => {
-                refuse(at, format!("a mount of type {kind:?} at {target:?}"), MOUNT_KIND)
-            }
-        }
-        // A volume cannot be named like a path; refused here rather than by the engine in the middle of a deploy.
-        if *kind == MountKind::Volume && mounts::is_absolute(source) {
-            refuse(at, format!("the mount of the host's {source:?} at {target:?}"), HOST_BIND);
+fn mounts_of(service: &Service, tell: &mut Tell<'_>) {
+    for mount in &service.mounts {
+        let kind = match &mount.kind {
+            MountKind::Volume => Mounted::Volume,
+            MountKind::Bind => Mounted::Bind { read_only: mount.read_only },
+            MountKind::Tmpfs => Mounted::Tmpfs,
+            MountKind::Other(kind) => Mounted::Other(kind),
+        };
+        if let Some(finding) = rules::mount(kind, &mount.source, &mount.target) {
+            tell(&mount.at, finding);
         }
     }
 }
 
-fn rights_of(service: &Service, refuse: &mut Refuse<'_>) {
+fn rights_of(service: &Service, tell: &mut Tell<'_>) {
     let modes = [
         ("network_mode", &service.network_mode),
         ("pid", &service.pid),
@@ -156,71 +132,51 @@ fn rights_of(service: &Service, refuse: &mut Refuse<'_>) {
         if let Some(Placed { at, value }) = mode
             && (value == "host" || value.starts_with("container:") || value.starts_with("service:"))
         {
-            refuse(at, format!("{property}: {value}"), NAMESPACE);
+            tell(at, Finding::refused(format!("{property}: {value}"), NAMESPACE));
         }
     }
     if let Some(parent) = &service.cgroup_parent {
-        refuse(&parent.at, format!("cgroup_parent: {}", parent.value), NAMESPACE);
+        tell(&parent.at, Finding::refused(format!("cgroup_parent: {}", parent.value), NAMESPACE));
     }
     if let Some(at) = &service.privileged {
-        refuse(at, "privileged: true".to_owned(), RIGHTS);
+        tell(at, Finding::refused("privileged: true".to_owned(), RIGHTS));
     }
     if let Some(at) = &service.credential_spec {
-        refuse(at, "credential_spec".to_owned(), RIGHTS);
+        tell(at, Finding::refused("credential_spec".to_owned(), RIGHTS));
     }
-    for capability in &service.cap_add {
-        let upper = capability.value.to_ascii_uppercase();
-        if !HARMLESS_CAPABILITIES.contains(&upper.strip_prefix("CAP_").unwrap_or(&upper)) {
-            refuse(&capability.at, format!("the capability {:?}", capability.value), RIGHTS);
+    for added in &service.cap_add {
+        if let Some(finding) = rules::capability(&added.value) {
+            tell(&added.at, finding);
         }
     }
     for device in &service.devices {
-        refuse(&device.at, format!("the device {:?}", device.value), RIGHTS);
+        tell(&device.at, Finding::refused(format!("the device {:?}", device.value), RIGHTS));
     }
     for option in &service.security_opt {
         if !["no-new-privileges", "no-new-privileges:true"].contains(&option.value.as_str()) {
-            refuse(&option.at, format!("security_opt {:?}", option.value), RIGHTS);
+            tell(&option.at, Finding::refused(format!("security_opt {:?}", option.value), RIGHTS));
         }
     }
 }
 
-/// Names must begin with the stack's, or the run would touch what is not its own.
-fn foreign_name(
-    kind: &str,
-    key: &str,
-    name: Option<&str>,
-    stack: &StackName,
-    at: &Position,
-    refuse: &mut Refuse<'_>,
-) {
-    const FOREIGN: &str = "it belongs to somebody else; begin the name with ${STACK_NAME}_ (of others only the network proxy is shared)";
-    if let Some(name) = name.filter(|name| !name.starts_with(&stack.prefix())) {
-        refuse(at, format!("{kind} {key:?} with the name {name:?}"), FOREIGN);
+/// Where a service reaches beyond its own containers: logs, ports, the proxy.
+fn reach_of(service: &Service, stack: &StackName, tell: &mut Tell<'_>) {
+    if let Some(driver) = &service.logging_driver
+        && let Some(finding) = rules::log_driver(&driver.value)
+    {
+        tell(&driver.at, finding);
     }
-}
-
-/// What makes a volume reach beyond itself.
-fn reach_of(volume: &Volume) -> Option<String> {
-    if volume.is_cluster {
-        return Some("x-cluster-spec".to_owned());
+    for port in &service.ports {
+        if let Some(finding) = rules::port(port.published, &port.protocol) {
+            tell(&port.at, finding);
+        }
     }
-    if let Some(driver) = volume.driver.as_deref().filter(|driver| *driver != "local") {
-        return Some(format!("driver {driver:?}"));
+    for labels in [&service.deploy_labels, &service.container_labels] {
+        let values = labels.iter().map(|(key, label)| (key.clone(), label.value.clone())).collect();
+        for (key, finding) in routes::judge(&values, stack) {
+            tell(labels.get(&key).map_or(&service.at, |label| &label.at), finding);
+        }
     }
-    let option = |key: &str| volume.driver_opts.get(key).map(String::as_str);
-    let in_memory = option("type") == Some("tmpfs") && option("device") == Some("tmpfs");
-    let harmless = |(key, value): &(&String, &String)| match key.as_str() {
-        "type" | "device" => in_memory,
-        "o" => in_memory && value.split(',').all(is_tmpfs_option),
-        _ => false,
-    };
-    let odd = volume.driver_opts.iter().find(|option| !harmless(option));
-    odd.map(|(key, value)| format!("the driver option {key}={value}"))
-}
-
-fn is_tmpfs_option(option: &str) -> bool {
-    ["size=", "mode=", "uid=", "gid=", "nr_inodes="].iter().any(|known| option.starts_with(known))
-        || ["noexec", "nosuid", "nodev", "rw", "ro"].contains(&option)
 }
 
 #[cfg(test)]
@@ -278,12 +234,19 @@ mod tests {
             "cap_add: [CAP_NET_ADMIN]",
             "devices: [\"/dev/fuse\"]",
             "security_opt: [\"seccomp:unconfined\"]",
+            "logging: {driver: syslog, options: {syslog-address: \"tcp://192.0.2.1:514\"}}",
+            "logging: {driver: gelf}",
+            "ports: [\"443:8443\"]",
+            "ports: [{target: 22, published: 22, mode: host}]",
+            "labels: {traefik.http.routers.x.rule: \"PathPrefix(`/`)\"}",
+            "deploy: {labels: [\"traefik.http.routers.${STACK_NAME}.rule=Host(`drone.ci.example.org`)\"]}",
             "env_file: /etc/environment",
             "env_file: ../other/.env",
             "credential_spec: {file: x}",
         ] {
             let told = service(lines);
             assert_eq!(told.len(), 1, "{lines}: {told:?}");
+            assert!(told[0].contains(" is refused: "), "{lines}: {told:?}");
             assert!(told[0].starts_with("compose.yml:4: service \"app\": "), "{lines}: {told:?}");
         }
         for section in [
@@ -326,8 +289,11 @@ services:
     cap_add: [CAP_CHOWN, ipc_lock]
     security_opt: ["no-new-privileges:true"]
     env_file: app.env
+    logging: {driver: json-file, options: {max-size: 10m}}
+    ports: ["8080"]
     secrets: [s]
     configs: [c]
+    deploy: {labels: ["traefik.enable=true", "traefik.http.routers.${STACK_NAME}.rule=Host(`note-1a2b3c.ci.example.org`)"]}
 networks: {proxy: {external: true}, internal: {internal: true, driver: overlay}}
 volumes: {data: {name: "${STACK_NAME}_data", driver: local}, memory: {driver_opts: {type: tmpfs, device: tmpfs, o: "size=100m,uid=1000"}}}
 secrets: {s: {external: true, name: "${STACK_NAME}_s_v1"}}
@@ -338,6 +304,21 @@ configs: {c: {name: "${STACK_NAME}_c_v1", file: ./sub/c.tmpl, template_driver: g
         let env = BTreeMap::from([("STACK_NAME".to_owned(), stack().as_str().to_owned())]);
         let compose = read(&[source], &env, &|path| (path == "app.env").then(String::new)).unwrap();
         assert_eq!(judge(&compose, &stack()), []);
+        assert_eq!(notes(&compose, &stack()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_two_runs_would_fight_for_is_noted_and_not_refused() {
+        let text = "services:\n  app:\n    image: a\n    ports:\n      - {target: 1, published: 64738, mode: host}\n      - \"25:25\"\n    deploy: {labels: [\"traefik.http.routers.notes.tls=true\"]}\n";
+        let source = ComposeSource { path: "compose.yml".to_owned(), text: text.to_owned() };
+        let compose = read(&[source], &BTreeMap::new(), &|_| None).unwrap();
+        assert_eq!(judge(&compose, &stack()), []);
+        let notes = notes(&compose, &stack());
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        assert_eq!(
+            notes[0],
+            "compose.yml:5: service \"app\": the published port 64738/tcp: the host has it once: two runs of it cannot be at once"
+        );
     }
 
     #[test]
