@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cc_ci_model::event::Happening;
-use cc_ci_model::inventory::{Inventory, Moments, Object, WITNESS_STACK, difference};
+use cc_ci_model::inventory::{Inventory, Moments, Object, WITNESS_STACK, difference, made_outside};
 use cc_ci_model::level::level;
 use cc_ci_model::names::StackName;
 use cc_ci_model::outcome::{Aftermath, Conclusion, Ending, Status, TierOutcome, Trouble, conclude};
@@ -83,6 +83,7 @@ pub async fn remove(
                 |object: &&Object| object.run.as_ref() == Some(&id) && !object.belongs_to(&world.stack);
             let strays = after.objects().iter().filter(is_stray).map(Object::title);
             evidence.left.extend(strays);
+            removal.left_by_recipe = made_outside(&world.before, &after, &world.stack);
             let has_witness = !world.before.labelled(WITNESS_STACK).is_empty();
             let witness = match (has_witness, evidence.witness_changed.is_empty()) {
                 (false, _) => WitnessState::None,
@@ -125,7 +126,10 @@ pub async fn remove(
         String::new()
     } else {
         let witness = removal.witness_changed.iter().map(|name| format!("the witness changed: {name}"));
-        problems.into_iter().chain(witness).collect::<Vec<_>>().join("; ")
+        let outside = removal.left_by_recipe.iter().map(|name| {
+            format!("the recipe made {name} outside its stack and left it there; remove it by hand")
+        });
+        problems.into_iter().chain(witness).chain(outside).collect::<Vec<_>>().join("; ")
     };
     reporter.tier_ended(TierReport {
         name: Tier::Teardown,

@@ -259,6 +259,23 @@ pub fn difference(moments: Moments<'_>, stacks: &[StackName], watched: &[&str]) 
     }
 }
 
+/// Kind and name of what a recipe made outside its stack and left behind: it came during the run, belongs to no stack and to no
+/// run, and carries the app's name or domain within its own. Neither the deployer nor the engine names anything so.
+#[must_use]
+pub fn made_outside(before: &Inventory, after: &Inventory, stack: &StackName) -> Vec<String> {
+    let known = before.keys();
+    let domain = stack.as_str().replace('_', ".");
+    let is_named = |name: &str| name.contains(stack.as_str()) || name.contains(&domain);
+    let outside = |object: &&Object| {
+        !known.contains_key(&object.key())
+            && !object.belongs_to(stack)
+            && object.stack.is_none()
+            && object.run.is_none()
+            && is_named(&object.name)
+    };
+    after.objects.iter().filter(outside).map(Object::title).collect()
+}
+
 /// Kind and name of each object that came, went, was replaced or changed between two views of one stack.
 ///
 /// Tasks and containers are left out: swarm replaces them on its own, the service's spec tells what was asked for.
@@ -408,6 +425,24 @@ mod tests {
         let evidence = evidence(&before, &before, &after);
         assert_eq!(evidence.others_changed, 3);
         assert_eq!((evidence.left.len(), evidence.witness_changed.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_a_recipe_made_outside_its_stack_is_told_by_the_name_it_carries() {
+        let own = stack().to_string();
+        let outside = object(Kind::Volume, &format!("copy-of-{own}_data"), None);
+        let by_domain = object(Kind::Network, "x-app1-c95a69.ci.example.org", None);
+        let old = object(Kind::Volume, &format!("old-{own}"), None);
+        let after = [
+            outside.clone(),
+            by_domain.clone(),
+            old.clone(),
+            object(Kind::Volume, &format!("{own}_data"), None),
+            object(Kind::Volume, "unrelated", None),
+            object(Kind::Service, &format!("mirror-{own}"), Some("wiki")),
+        ];
+        let (before, after) = (Inventory::new(vec![old]), Inventory::new(after.to_vec()));
+        assert_eq!(made_outside(&before, &after, &stack()), [by_domain.title(), outside.title()]);
     }
 
     #[test]

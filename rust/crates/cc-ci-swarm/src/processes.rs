@@ -18,6 +18,9 @@ const GRACE: Duration = Duration::from_secs(2);
 const DYING: Duration = Duration::from_secs(8);
 const INTERVAL: Duration = Duration::from_millis(50);
 
+/// Variables in which a shell keeps where it is and was: they follow a person's steps and belong to nobody.
+const FOLLOWED: [&str; 2] = ["PWD", "OLDPWD"];
+
 /// A process that works for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
@@ -39,7 +42,7 @@ impl std::fmt::Display for Leftover {
 ///
 /// A process works for a run whose folder, or a path in it, is in its environment (every child of a run gets `HOME` and
 /// `ABRA_DIR` there, and a test the run's id), or is its working folder while it has no terminal: a person's shell
-/// that looks around in a run's folder is not the run's. Processes of other users that may not be looked at are not.
+/// that looks around in a run's folder, and what is started there, is not the run's. Processes of other users that may not be looked at are not.
 ///
 /// # Errors
 /// The kernel's list of processes cannot be read.
@@ -144,6 +147,9 @@ fn run_of(pid: i32, stat: &Stat, roots: &[PathBuf]) -> Option<RunId> {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let by_environment = environment.split(|byte| *byte == 0).find_map(|variable| {
         let (key, value) = std::str::from_utf8(variable).ok()?.split_once('=')?;
+        if FOLLOWED.contains(&key) {
+            return None;
+        }
         let id = (key == CCCI_RUN_ID).then(|| RunId::parse(value).ok()).flatten();
         // An id alone may be anybody's: it counts where the folder is one of ours.
         id.filter(|id| roots.iter().any(|root| root.join(id.as_str()).is_dir()))

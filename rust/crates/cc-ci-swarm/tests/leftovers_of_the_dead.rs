@@ -109,6 +109,29 @@ async fn a_test_of_a_run_is_found_by_the_runs_id_and_one_of_another_folder_is_no
 }
 
 #[tokio::test]
+async fn a_persons_shell_in_the_folder_of_a_run_is_none_of_its_processes() {
+    let runs = Runs::new();
+    let (folder, there) = (runs.run(), runs.folder.path().join("there"));
+    // What a person starts from a shell in that folder: on a terminal, with PWD and OLDPWD as the shell left them.
+    let looks = format!(
+        "cd '{0}' && export PWD OLDPWD='{0}' && : > '{1}' && exec sleep 300",
+        folder.display(),
+        there.display()
+    );
+    let mut person = Command::new("script");
+    person.args(["-q", "-e", "-c", &looks, "/dev/null"]).env("SHELL", "/bin/sh").current_dir("/");
+    let mut person = Guard(person.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+    wait_for("the person's shell", || there.exists());
+    assert_eq!(runs.count(), 0);
+    // The same without a terminal works there.
+    let mut left = shell(&format!("cd '{}' && exec sleep 300", folder.display()), &[]);
+    wait_for("the leftover", || runs.count() == 1);
+    assert_eq!(runs.end().await, 1);
+    assert!(!left.0.wait().unwrap().success());
+    assert!(person.0.try_wait().unwrap().is_none(), "a person's shell was ended");
+}
+
+#[tokio::test]
 async fn processes_are_ended_by_what_they_belong_to_never_by_name() {
     let runs = Runs::new();
     let mut left = shell("exec sleep 300", &[("HOME", &runs.run().join("home"))]);
