@@ -8,6 +8,7 @@ use cc_ci_model::convergence::{Limits as ConvergenceLimits, Sent};
 use cc_ci_model::deploy_overlay::RUN_LABEL;
 use cc_ci_model::names::CommitSha;
 use cc_ci_model::outcome::Trouble;
+use cc_ci_model::plausible::Settling;
 use cc_ci_model::result::Image;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_swarm::convergence::{Converging, Running, Settled, Unsettled};
@@ -128,6 +129,7 @@ impl<'a> Deploying<'a> {
         let progress = |text: &str| self.reporter.progress(&format!("{}: {text}", side.word()));
         match converging.wait_and_tell(&sent, &self.limits, self.cancellation, progress, up).await {
             Ok(settled) => {
+                tier.settled(Settling { took: settled.took, changed: settled.changed });
                 let restarts: usize = settled.services.values().map(|service| service.restarts).sum();
                 let message = match restarts {
                     0 => format!("{} services, settled", settled.services.len()),

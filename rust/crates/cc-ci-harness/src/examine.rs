@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cc_ci_model::backup_plan::whole_volumes;
+use cc_ci_model::backup_plan::{lasting_volumes, whole_volumes};
 use cc_ci_model::names::ServiceName;
 use cc_ci_model::outcome::{Status, Trouble};
 use cc_ci_model::result::Origin;
@@ -38,6 +38,7 @@ use crate::serving::{Eyes, serving, unknown_host};
 use crate::setup::Setup;
 use crate::swarm_hands::{LockedHands, SwarmHands};
 use crate::tier_run::{TierRun, TierStop};
+use crate::way::Way;
 
 /// Between two looks at the ports of a task.
 const LISTENS: Duration = Duration::from_millis(500);
@@ -79,6 +80,12 @@ struct Web {
     unknown: Option<Client>,
 }
 
+impl Web {
+    fn way(&self) -> Way<'_> {
+        Way { unknown: self.unknown.as_ref(), door: Some(&self.door) }
+    }
+}
+
 /// Looks at an app through its door, its helper and its containers.
 pub struct Examiner<'a> {
     setup: &'a Setup,
@@ -92,6 +99,8 @@ pub struct Examiner<'a> {
     generation: u32,
     seeds: Vec<PlantedSeed<'a>>,
     markers: Vec<VolumeMarker>,
+    /// The app's volumes in which data lasts.
+    volumes: Vec<String>,
     /// Where volumes lay when the markers were planted, and where they lie in what is attached.
     homes: (VolumeHomes, VolumeHomes),
 }
@@ -128,6 +137,7 @@ impl<'a> Examiner<'a> {
             generation: 0,
             seeds: Vec::new(),
             markers: Vec::new(),
+            volumes: Vec::new(),
             homes: Default::default(),
         })
     }
@@ -293,18 +303,18 @@ impl<'a> Examiner<'a> {
             }
             return self.without_a_page(tier, attached).await;
         };
-        let eyes = Eyes { app: &web.app, task: web.task.as_ref(), unknown: web.unknown.as_ref() };
+        let eyes = Eyes { app: &web.app, task: web.task.as_ref(), way: web.way() };
         let health = &self.setup.recipe_toml.app.health;
         let evidence = self.evidence(tier.tier());
         self.reporter.progress("waiting for the app to serve");
         let looking = serving(eyes, health, self.http_limit, self.cancellation, &evidence);
         let mut report = self.followed(attached, looking).await;
-        let status = report.status;
+        let (status, said) = (report.status, report.message.clone());
         if status == Status::Fail {
             report.message.push_str(&self.where_it_listens(attached, web.port).await);
         }
         tier.record(report);
-        self.stop_for(tier.tier(), status)
+        self.stop_for(tier.tier(), status, &said)
     }
 
     /// What there is to say about ports once an app does not serve; nothing where the right one is open.
@@ -373,7 +383,15 @@ impl<'a> Examiner<'a> {
                 self.reporter.progress(&format!("test programs of {name}"));
             }
             let running = sandbox.run_all(&programs, PROGRAM_LIMIT, self.cancellation, evidence);
-            for report in self.followed(attached, running).await {
+            for mut report in self.followed(attached, running).await {
+                // A program cannot tell a broken way from a broken app.
+                if report.status == Status::Fail
+                    && let Some(web) = &attached.web
+                    && let Some(fault) = web.way().fault().await
+                {
+                    report.status = Status::Unverified;
+                    report.message = format!("{fault}; the program itself said: {}", report.message);
+                }
                 tier.record(report);
             }
         }
@@ -412,6 +430,7 @@ impl<'a> Examiner<'a> {
             })
             .await?;
         self.markers = markers;
+        self.volumes = lasting_volumes(&rendered.compose, &app.stack);
         self.homes.0 = VolumeHomes::of(&rendered.compose, &app.stack);
         reports.into_iter().for_each(|report| tier.record(report));
         if tier.has_failed() { Err(TierStop::Failed) } else { Ok(()) }
@@ -427,6 +446,9 @@ impl<'a> Examiner<'a> {
         let (seeds, mut markers, lock) = (self.seeds.clone(), self.markers.clone(), self.lock);
         for marker in &mut markers {
             marker.volume = self.homes.0.successor(&self.homes.1, &marker.volume).to_owned();
+        }
+        if !self.has_data() && !self.volumes.is_empty() {
+            tier.remark(data_check_missing(&self.volumes));
         }
         self.reporter.progress("looking for the data");
         let reports = self
@@ -484,6 +506,7 @@ impl<'a> Examiner<'a> {
             hands,
             probe: &locked,
             domain: &domain,
+            way: attached.web.as_ref().map(Web::way).unwrap_or_default(),
             cancellation: self.cancellation,
             evidence,
         };
@@ -491,14 +514,12 @@ impl<'a> Examiner<'a> {
         if self.cancellation.is_cancelled() { Err(TierStop::Cancelled) } else { Ok(seen) }
     }
 
-    fn stop_for(&self, tier: Tier, status: Status) -> Result<(), TierStop> {
+    fn stop_for(&self, tier: Tier, status: Status, said: &str) -> Result<(), TierStop> {
         match status {
             Status::Pass | Status::NotApplicable => Ok(()),
             Status::Fail => Err(TierStop::Failed),
             Status::Unverified if self.cancellation.is_cancelled() => Err(TierStop::Cancelled),
-            Status::Unverified => {
-                Err(trouble(tier, "the app could not be looked at; see the check".to_owned()))
-            }
+            Status::Unverified => Err(trouble(tier, format!("the app could not be looked at: {said}"))),
         }
     }
 
@@ -517,6 +538,14 @@ impl<'a> Examiner<'a> {
     fn folder(&self) -> PathBuf {
         self.reporter.folder().state().join(format!("door-{}", self.generation))
     }
+}
+
+/// An app that keeps data, and nothing of ours in it: nobody can tell whether the data survives.
+fn data_check_missing(volumes: &[String]) -> String {
+    format!(
+        "the data check is missing: no marker of ours may lie in {}, and recipe.toml has no [[seed]]",
+        volumes.join(", ")
+    )
 }
 
 fn trouble(tier: Tier, what: String) -> TierStop {

@@ -57,6 +57,8 @@ pub enum AskError {
         url: String,
         /// The chain of causes on one line.
         cause: String,
+        /// Whether nobody took the connection, or nothing came in time; else it broke off later.
+        is_unreachable: bool,
     },
     /// The certificate is not valid for the domain under the given authority.
     #[error(
@@ -154,6 +156,12 @@ impl Client {
         &self.base
     }
 
+    /// The host name it asks for.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.base.split_once("://").map_or(self.base.as_str(), |(_, host)| host)
+    }
+
     /// One plain GET.
     ///
     /// # Errors
@@ -211,7 +219,7 @@ fn explain(url: &str, error: &reqwest::Error) -> AskError {
     } else if let Some(certificate) = certificate_error(error) {
         AskError::Certificate { url, cause: certificate }
     } else {
-        AskError::NoAnswer { url, cause }
+        AskError::NoAnswer { url, cause, is_unreachable: error.is_connect() || error.is_timeout() }
     }
 }
 

@@ -38,3 +38,4 @@ pub mod standing;
 pub mod stub;
 pub mod swarm_hands;
 pub mod tier_run;
+pub mod way;

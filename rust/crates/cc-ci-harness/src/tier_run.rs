@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
+use cc_ci_model::convergence::Limits;
 use cc_ci_model::outcome::{Status, TierOutcome, Trouble, Unjudged};
+use cc_ci_model::plausible::{Settling, too_fast};
 use cc_ci_model::result::{CheckReport, Origin, TierReport};
 use cc_ci_model::tier::Tier;
 
@@ -28,6 +30,8 @@ pub struct TierRun {
     started: Instant,
     checks: Vec<CheckReport>,
     unproven: Option<String>,
+    remark: Option<String>,
+    settling: Option<Settling>,
     /// Nobody hears of its checks until the tier they belong to takes them over.
     is_aside: bool,
     reporter: Reporter,
@@ -38,15 +42,26 @@ impl TierRun {
     #[must_use]
     pub fn begin(tier: Tier, reporter: &Reporter) -> Self {
         reporter.tier_started(tier);
-        let (started, reporter) = (Instant::now(), reporter.clone());
-        Self { tier, started, checks: Vec::new(), unproven: None, is_aside: false, reporter }
+        Self::new(tier, reporter, false)
+    }
+
+    fn new(tier: Tier, reporter: &Reporter, is_aside: bool) -> Self {
+        Self {
+            tier,
+            started: Instant::now(),
+            checks: Vec::new(),
+            unproven: None,
+            remark: None,
+            settling: None,
+            is_aside,
+            reporter: reporter.clone(),
+        }
     }
 
     /// A page beside this tier, for checks of which it is not known yet whether they count: [`TierRun::adopt`] or drop it.
     #[must_use]
     pub fn aside(&self) -> Self {
-        let (started, reporter) = (Instant::now(), self.reporter.clone());
-        Self { tier: self.tier, started, checks: Vec::new(), unproven: None, is_aside: true, reporter }
+        Self::new(self.tier, &self.reporter, true)
     }
 
     /// Takes over the checks of a page beside it.
@@ -55,6 +70,7 @@ impl TierRun {
             self.record(check);
         }
         self.unproven = self.unproven.take().or(aside.unproven);
+        self.remark = self.remark.take().or(aside.remark);
     }
 
     /// Whether no check ended otherwise.
@@ -94,6 +110,16 @@ impl TierRun {
         self.unproven = Some(why.into());
     }
 
+    /// Says what was not looked at in a tier that may pass all the same; it becomes its reason.
+    pub fn remark(&mut self, what: impl Into<String>) {
+        self.remark = Some(what.into());
+    }
+
+    /// Notes how the tier's deploy settled.
+    pub fn settled(&mut self, settling: Settling) {
+        self.settling = Some(settling);
+    }
+
     /// Whether a check failed so far.
     #[must_use]
     pub fn has_failed(&self) -> bool {
@@ -118,7 +144,7 @@ impl TierRun {
         let passed = self.checks.iter().filter(|check| check.status == Status::Pass).count();
         let failed: Vec<&CheckReport> =
             self.checks.iter().filter(|check| check.status == Status::Fail).collect();
-        let unsure = self.checks.iter().any(|check| check.status == Status::Unverified);
+        let unsure = self.checks.iter().find(|check| check.status == Status::Unverified);
         let (outcome, reason) = match stop {
             Some(TierStop::Trouble(trouble)) => {
                 (TierOutcome::Unverified(Unjudged::CouldNotRun), trouble.what.clone())
@@ -131,17 +157,22 @@ impl TierRun {
             }
             Some(TierStop::Failed) | None => match failed.first() {
                 Some(first) => (TierOutcome::Fail, first.message.clone()),
-                None if unsure => (
-                    TierOutcome::Unverified(Unjudged::CouldNotRun),
-                    "a check could not be carried out".to_owned(),
-                ),
+                None if unsure.is_some() => {
+                    let check = unsure.map(|check| format!("{}: {}", check.name, check.message));
+                    (TierOutcome::Unverified(Unjudged::CouldNotRun), check.unwrap_or_default())
+                }
                 None if passed == 0 => {
                     (TierOutcome::Unverified(Unjudged::NoCheckRan), "no check ran".to_owned())
                 }
-                None => match self.unproven {
-                    Some(why) => (TierOutcome::Unverified(Unjudged::NothingToLookFor), why),
-                    None => (TierOutcome::Pass, String::new()),
-                },
+                None => {
+                    let stability = Limits::default().stability;
+                    let too_fast = too_fast(self.tier, self.started.elapsed(), self.settling, stability);
+                    match (self.unproven, too_fast) {
+                        (Some(why), _) => (TierOutcome::Unverified(Unjudged::NothingToLookFor), why),
+                        (None, Some(why)) => (TierOutcome::Unverified(Unjudged::TooFast), why),
+                        (None, None) => (TierOutcome::Pass, self.remark.unwrap_or_default()),
+                    }
+                }
             },
         };
         self.reporter.tier_ended(TierReport {

@@ -6,6 +6,9 @@ mod app;
 mod origin;
 
 use app::{App, Step};
+use cc_ci_harness::checks::Looking;
+use cc_ci_harness::http::{Client, Scheme};
+use cc_ci_harness::way::Way;
 use cc_ci_model::outcome::Status;
 use cc_ci_model::recipe_toml::RecipeToml;
 use cc_ci_model::result::{CheckReport, Origin as From};
@@ -17,6 +20,29 @@ async fn check(app: &App, look: &str) -> CheckReport {
     let report = app.looking().check(&recipe.check[0]).await;
     assert_eq!((report.name.as_str(), report.origin), ("the check", From::Recipe));
     report
+}
+
+#[tokio::test]
+async fn proxy_that_is_gone_is_no_failure_of_a_check() {
+    let server = Origin::plain(&answer("200 OK", "", "hello")).await;
+    let app = App::at(&server);
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let client = Client::new(origin::OWN, gone, &Scheme::Http).unwrap();
+    let unknown = Client::new("nobody.ci.example", gone, &Scheme::Http).unwrap();
+    let look = |client, unknown| Looking {
+        client: Some(client),
+        way: Way { unknown, ..Way::default() },
+        ..app.looking()
+    };
+    let text = "schema = 1\n[[check]]\ntier = \"custom\"\nname = \"x\"\nwithin = \"1s\"\nhttp = {}\n";
+    let recipe = RecipeToml::parse("recipe.toml", text).unwrap();
+    let report = look(&client, Some(&unknown)).check(&recipe.check[0]).await;
+    assert_eq!(report.status, Status::Unverified, "{}", report.message);
+    assert!(report.message.contains("the proxy does not answer"), "{}", report.message);
+    // The same silence with a proxy that answers for others is the app's own.
+    let sound = Client::new("nobody.ci.example", server.address, &Scheme::Http).unwrap();
+    let report = look(&client, Some(&sound)).check(&recipe.check[0]).await;
+    assert_eq!(report.status, Status::Fail, "{}", report.message);
 }
 
 fn answer(status: &str, headers: &str, body: &str) -> String {

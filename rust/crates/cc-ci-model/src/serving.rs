@@ -7,9 +7,15 @@
 
 use std::collections::BTreeMap;
 
+mod redirect;
+
+use redirect::Target;
+
 /// What matters of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
+    /// The host name that was asked for.
+    pub host: String,
     /// The status.
     pub status: u16,
     /// The `Content-Type`, if there is one.
@@ -38,6 +44,17 @@ pub enum NotServing {
     ProxyAnswer {
         /// The status that came.
         status: u16,
+    },
+    /// It sends its visitors to somebody else.
+    #[error(
+        "it redirects to {location}, which is not the app (a visitor is sent to {host}); let the app know its domain, \
+         or name a path in recipe.toml (app.health.path) that it answers itself"
+    )]
+    Elsewhere {
+        /// The whole location.
+        location: String,
+        /// Its host.
+        host: String,
     },
     /// The task says something else.
     #[error("the answer at the app's address is not the one its task gives: {difference}")]
@@ -72,13 +89,20 @@ pub fn judge(
         let expected: Vec<String> = accepted.iter().map(u16::to_string).collect();
         return Err(NotServing::Status { status: seen.status, expected: expected.join(", ") });
     }
+    let redirect = seen.location.as_deref().filter(|_| (300..400).contains(&seen.status));
+    if let Some(location) = redirect
+        && let Some(host) = Target::read(location, &seen.host).foreign_host()
+    {
+        let location = crate::names::quoted(location);
+        return Err(NotServing::Elsewhere { location, host: host.to_owned() });
+    }
     match task.and_then(|task| difference(seen, task)) {
         Some(difference) => Err(NotServing::Another { difference }),
         None => Ok(()),
     }
 }
 
-/// What tells two answers apart: status, media type, path of the redirect, or less than 70 % of the body's words.
+/// What tells two answers apart: status, media type, target of the redirect, or less than 70 % of the body's words.
 /// `None` where they are the same page.
 #[must_use]
 pub fn difference(one: &Seen, other: &Seen) -> Option<String> {
@@ -102,14 +126,9 @@ fn media_type(seen: &Seen) -> String {
     text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// The path of a redirect: scheme and host depend on how the app was asked.
 fn redirect(seen: &Seen) -> String {
-    let Some(location) = seen.location.as_deref() else { return "nothing".to_owned() };
-    let path = match location.split_once("://") {
-        Some((_, rest)) => rest.find('/').map_or("/", |start| &rest[start..]),
-        None => location,
-    };
-    path.split(['?', '#']).next().unwrap_or_default().to_owned()
+    let target = seen.location.as_deref().map(|location| Target::read(location, &seen.host).to_string());
+    target.unwrap_or_else(|| "nothing".to_owned())
 }
 
 /// Hundredths of the words that two texts share (Dice's coefficient over the words with their counts).
@@ -140,6 +159,7 @@ mod tests {
 
     fn page(status: u16, body: &str) -> Seen {
         Seen {
+            host: "app.example".into(),
             status,
             content_type: Some("text/html; charset=utf-8".into()),
             location: None,
@@ -180,13 +200,45 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_is_compared_by_its_path() {
+    fn a_redirect_is_compared_by_its_target() {
         let to = |location: &str| Seen { location: Some(location.into()), ..page(302, "") };
         let accepted = [302];
-        assert_eq!(judge(&to("https://app.example/login?x=1"), Some(&to("/login")), None, &accepted), Ok(()));
+        assert_eq!(
+            judge(&to("https://app.example/login?x=1"), Some(&to("/login?x=2")), None, &accepted),
+            Ok(())
+        );
         let judged =
             judge(&to("https://app.example/login"), Some(&to("http://app.example/setup")), None, &accepted);
         assert!(matches!(judged, Err(NotServing::Another { .. })), "{judged:?}");
+    }
+
+    #[test]
+    fn a_redirect_to_localhost_or_to_another_host_is_a_finding() {
+        let to = |location: &str| Seen { location: Some(location.into()), ..page(302, "") };
+        for (location, host) in [
+            ("http://localhost:3000/login", "localhost:3000"),
+            ("https://other.example/", "other.example"),
+            ("//other.example/", "other.example"),
+        ] {
+            // The task says the same, so only the target itself can tell.
+            let judged = judge(&to(location), Some(&to(location)), None, &[302]).unwrap_err();
+            assert!(matches!(&judged, NotServing::Elsewhere { host: to, .. } if to == host), "{judged}");
+            assert!(judged.to_string().contains("app.health.path"), "{judged}");
+        }
+        // A page that is no redirect may carry any location.
+        let created = Seen { location: Some("https://other.example/".into()), ..page(201, APP) };
+        assert_eq!(judge(&created, Some(&created), None, &[201]), Ok(()));
+    }
+
+    #[test]
+    fn proxy_that_sends_every_name_to_itself_is_recognised() {
+        let from = |host: &str| Seen {
+            host: host.into(),
+            location: Some(format!("https://{host}/login")),
+            ..page(302, "")
+        };
+        let judged = judge(&from("app.example"), None, Some(&from("nobody.example")), &[302]);
+        assert_eq!(judged, Err(NotServing::ProxyAnswer { status: 302 }));
     }
 
     #[test]

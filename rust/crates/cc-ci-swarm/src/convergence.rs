@@ -61,6 +61,8 @@ pub struct Settled {
     pub services: BTreeMap<String, SettledService>,
     /// From the return of the deploy to the judgement.
     pub took: Duration,
+    /// How many services got new tasks by the deploy: those that are new, and those whose tasks had to be replaced.
+    pub changed: usize,
     /// Whether the engine was lost meanwhile.
     pub is_engine_restarted: bool,
 }
@@ -177,6 +179,7 @@ impl<'a> Converging<'a> {
         match waited {
             Ok(Judgement::Converged) => Ok(Settled {
                 services: observer.settled(),
+                changed: observer.changed(),
                 took: start.elapsed(),
                 is_engine_restarted: events.is_engine_lost(),
             }),

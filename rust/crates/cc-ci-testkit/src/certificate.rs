@@ -13,11 +13,20 @@ pub struct Wildcard {
     pub key: String,
 }
 
+/// How long a certificate holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validity {
+    /// Longer than any test.
+    Lasting,
+    /// Not any more, as one that nobody renewed.
+    Expired,
+}
+
 /// Makes an authority and lets it sign for `zone` and every name directly below it.
 ///
 /// # Errors
 /// `zone` is not a domain name.
-pub fn wildcard(zone: &str) -> Result<Wildcard, rcgen::Error> {
+pub fn wildcard(zone: &str, validity: Validity) -> Result<Wildcard, rcgen::Error> {
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "cc-ci test authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -27,6 +36,10 @@ pub fn wildcard(zone: &str) -> Result<Wildcard, rcgen::Error> {
     let issuer = Issuer::new(authority, authority_key);
     let mut leaf = CertificateParams::new(vec![zone.to_owned(), format!("*.{zone}")])?;
     leaf.distinguished_name.push(DnType::CommonName, zone);
+    if validity == Validity::Expired {
+        leaf.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        leaf.not_after = rcgen::date_time_ymd(2001, 4, 1);
+    }
     let key = KeyPair::generate()?;
     let certificate = leaf.signed_by(&key, &issuer)?;
     Ok(Wildcard {

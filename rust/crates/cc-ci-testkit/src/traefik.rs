@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::certificate;
+use crate::certificate::{self, Validity};
 use crate::engine::PrivateEngine;
 use crate::patience::{self, TimedOut};
 use crate::program::ProgramError;
@@ -107,14 +107,26 @@ tls:
 /// The stack's name: it belongs to the infrastructure, like the one on a real host.
 pub const STACK: &str = "traefik";
 
+/// Deploys the proxy with a lasting certificate for `zone` and waits until it is healthy.
+///
+/// # Errors
+/// As [`start_traefik_with`].
+pub fn start_traefik(engine: &PrivateEngine, zone: &str) -> Result<Traefik, TraefikError> {
+    start_traefik_with(engine, zone, Validity::Lasting)
+}
+
 /// Deploys the proxy with a certificate for `zone` and waits until it is healthy.
 ///
 /// The engine must have been started with [`crate::stock::Proxy::Traefik`] in its stock.
 ///
 /// # Errors
 /// The deploy fails, or it is not healthy within 60 s.
-pub fn start_traefik(engine: &PrivateEngine, zone: &str) -> Result<Traefik, TraefikError> {
-    let wildcard = certificate::wildcard(zone)
+pub fn start_traefik_with(
+    engine: &PrivateEngine,
+    zone: &str,
+    validity: Validity,
+) -> Result<Traefik, TraefikError> {
+    let wildcard = certificate::wildcard(zone, validity)
         .map_err(|cause| TraefikError::Certificate { zone: zone.to_owned(), cause })?;
     let files = engine.folder().join("traefik");
     std::fs::create_dir_all(&files).map_err(TraefikError::Files)?;
@@ -148,6 +160,26 @@ pub fn start_traefik(engine: &PrivateEngine, zone: &str) -> Result<Traefik, Trae
         TraefikError::NotHealthy { waited, tasks: tasks.unwrap_or_else(|error| error.to_string()) }
     })?;
     Ok(Traefik { ca_pem: files.join("ca.pem"), https_port: 443, http_port: 80 })
+}
+
+/// Removes the proxy, and waits until its ports and its certificate are gone: another one may follow.
+///
+/// # Errors
+/// It is still there after 60 s.
+pub fn stop_traefik(engine: &PrivateEngine) -> Result<(), TraefikError> {
+    engine.docker().args(["stack", "rm", STACK]).run()?;
+    let filter = format!("label=com.docker.stack.namespace={STACK}");
+    let look = || {
+        let mut left = String::new();
+        for kind in ["container", "secret", "config"] {
+            let more: &[&str] = if kind == "container" { &["--all"] } else { &[] };
+            let list = engine.docker().args([kind, "ls", "--quiet", "--filter", &filter]).args(more).run();
+            left.push_str(&list.map_err(|error| error.to_string())?);
+        }
+        if left.trim().is_empty() { Ok(()) } else { Err(left) }
+    };
+    patience::until("Traefik to be gone", LIMIT, Duration::from_millis(100), look)
+        .map_err(|waited| TraefikError::NotHealthy { waited, tasks: "they end".to_owned() })
 }
 
 const LIMIT: Duration = Duration::from_secs(60);

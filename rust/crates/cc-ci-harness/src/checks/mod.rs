@@ -13,6 +13,7 @@ use cc_ci_process::wait::{self, WaitError, Waiting, wait_for};
 use crate::evidence::Evidence;
 use crate::hands::{AppHands, HandsError, TaskProbe};
 use crate::http::{AskError, Client};
+use crate::way::{Outages, Way};
 
 /// Between two looks at something that is not there yet.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -29,6 +30,8 @@ pub struct Looking<'a, H, P> {
     pub probe: &'a P,
     /// Its domain, for `{{domain}}`.
     pub domain: &'a str,
+    /// What lies between, which may be broken without any fault of the app.
+    pub way: Way<'a>,
     /// Ends the looking.
     pub cancellation: &'a Cancellation,
     /// Where what was seen is kept.
@@ -53,6 +56,9 @@ pub(crate) enum Unseen {
     /// Is wrong in a way that waiting does not mend, and is the app's fault.
     #[error("{0}")]
     Never(String),
+    /// The way to it is broken: may mend, and says nothing about the app.
+    #[error("{0}")]
+    Broken(String),
     /// We could not look.
     #[error("{0}")]
     CouldNotLook(String),
@@ -63,16 +69,6 @@ impl From<HandsError> for Unseen {
         match error {
             HandsError::NotThere(what) => Self::NotThere(what),
             HandsError::CouldNotLook(what) => Self::CouldNotLook(what),
-        }
-    }
-}
-
-impl From<AskError> for Unseen {
-    fn from(error: AskError) -> Self {
-        match error {
-            AskError::NoAnswer { .. } => Self::NotThere(error.to_string()),
-            AskError::Certificate { .. } => Self::Never(error.to_string()),
-            AskError::Unusable { .. } => Self::CouldNotLook(error.to_string()),
         }
     }
 }
@@ -101,12 +97,19 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
     ) -> CheckReport {
         let start = Instant::now();
         let waiting = Waiting { deadline: within, interval: INTERVAL };
+        let outages = Outages::default();
         let seen = wait_for(name, waiting, None, self.cancellation, || {
-            let looking = look();
-            async {
-                match looking.await {
+            let (looking, outages) = (look(), &outages);
+            async move {
+                let looked = looking.await;
+                let fault = match &looked {
+                    Err(Unseen::Broken(what)) => Some(what.as_str()),
+                    _ => None,
+                };
+                outages.note(fault);
+                match looked {
                     Ok(seen) => Ok(wait::Look::There(seen)),
-                    Err(Unseen::NotThere(what)) => Ok(wait::Look::NotYet(what)),
+                    Err(Unseen::NotThere(what) | Unseen::Broken(what)) => Ok(wait::Look::NotYet(what)),
                     Err(error @ (Unseen::Never(_) | Unseen::CouldNotLook(_))) => Err(error),
                 }
             }
@@ -119,7 +122,10 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
                 (Status::Unverified, what, None)
             }
             Err(WaitError::Failed { reason, .. }) => (Status::Fail, reason.to_string(), None),
-            Err(error @ WaitError::TimedOut { .. }) => (Status::Fail, error.to_string(), None),
+            Err(error @ WaitError::TimedOut { .. }) => match outages.instead(self.way).await {
+                Some(what) => (Status::Unverified, what, None),
+                None => (Status::Fail, error.to_string(), None),
+            },
             Err(error @ WaitError::Cancelled { .. }) => (Status::Unverified, error.to_string(), None),
         };
         let kept = whole.as_ref().map(|whole| format!("{message}\n\n{whole}"));
@@ -135,10 +141,14 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
             let what = "the app has no HTTP page: say app.serves = \"http\" and app.port in recipe.toml if it has one";
             return Err(Unseen::Never(what.to_owned()));
         };
-        let answer = client.ask(look, values).await?.masked(self.evidence.masker());
+        let answer = match client.ask(look, values).await {
+            Ok(answer) => answer.masked(self.evidence.masker()),
+            Err(error) => return Err(self.unanswered(error).await),
+        };
         let is_expected = look.status.iter().any(|status| status.get() == answer.status);
         if NOBODY_BEHIND.contains(&answer.status) && !is_expected {
-            return Err(Unseen::NotThere(format!("status {}: nobody is behind the proxy", answer.status)));
+            let nobody = format!("status {}: nobody is behind the proxy", answer.status);
+            return Err(self.way.dead_end().map_or(Unseen::NotThere(nobody), Unseen::Broken));
         }
         Ok(match expectation::of_answer(look, values, &answer) {
             Ok(()) => {
@@ -146,6 +156,21 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
             }
             Err(message) => Seen::Wrong { message, whole: answer.shown() },
         })
+    }
+
+    /// Why there was no answer: first what lies between is looked at, then the app is blamed.
+    pub(crate) async fn unanswered(&self, error: AskError) -> Unseen {
+        if matches!(error, AskError::Unusable { .. }) {
+            return Unseen::CouldNotLook(error.to_string());
+        }
+        match (self.way.fault().await, &error) {
+            (Some(fault), _) => Unseen::Broken(fault),
+            // The proxy's own is fine, so this one is the app's.
+            (None, AskError::Certificate { .. }) => Unseen::Never(error.to_string()),
+            (None, AskError::NoAnswer { .. } | AskError::Unusable { .. }) => {
+                Unseen::NotThere(error.to_string())
+            }
+        }
     }
 
     pub(crate) async fn tcp(&self, look: &TcpLook) -> Result<Seen, Unseen> {

@@ -12,7 +12,7 @@ mod tls;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -76,6 +76,7 @@ struct Inner {
     places: Semaphore,
     passed: AtomicU64,
     refused: AtomicU64,
+    is_dead_end: AtomicBool,
     closed: CancellationToken,
 }
 
@@ -104,6 +105,7 @@ impl Door {
             places: Semaphore::new(AT_ONCE),
             passed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            is_dead_end: AtomicBool::new(false),
             closed: CancellationToken::new(),
         });
         let tasks = TaskTracker::new();
@@ -141,6 +143,18 @@ impl Door {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.inner.refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody took the last connection behind the door: what it leads to has ended.
+    #[must_use]
+    pub fn is_dead_end(&self) -> bool {
+        self.inner.is_dead_end.load(Ordering::Acquire)
+    }
+
+    /// Where the door leads.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.inner.target
     }
 
     /// Closes the door and returns when no connection is left.
@@ -241,6 +255,13 @@ impl Inner {
 
     fn is_own(&self, name: &str) -> bool {
         self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    /// Connects to what is behind the door.
+    async fn reach(&self) -> std::io::Result<Box<dyn target::Stream>> {
+        let reached = self.target.connect().await;
+        self.is_dead_end.store(reached.is_err(), Ordering::Release);
+        reached
     }
 
     fn count_passed(&self) {

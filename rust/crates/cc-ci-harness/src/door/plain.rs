@@ -64,7 +64,7 @@ impl Inner {
             }
         };
         self.count_passed();
-        let Ok(mut target) = self.target.connect().await else {
+        let Ok(mut target) = self.reach().await else {
             let nobody = "nobody answers behind the door".to_owned();
             answer(client, &Refusal("502 Bad Gateway", nobody)).await;
             return Judged::Passed;

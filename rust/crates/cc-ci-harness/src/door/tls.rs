@@ -44,7 +44,7 @@ impl Inner {
             return Judged::Refused;
         }
         self.count_passed();
-        let Ok(mut target) = self.target.connect().await else { return Judged::Passed };
+        let Ok(mut target) = self.reach().await else { return Judged::Passed };
         let activity = Activity::new(self.patience.idle);
         if activity.write(&mut target, &hello).await.is_ok() {
             // However the connection ends, its ends are what client and target see.

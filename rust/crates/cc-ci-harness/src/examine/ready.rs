@@ -54,9 +54,9 @@ impl Examiner<'_> {
                         .await
                 })
                 .await?;
-            let status = report.status;
+            let (status, said) = (report.status, report.message.clone());
             tier.record(CheckReport { origin: Origin::Generic, ..report });
-            self.stop_for(name, status)?;
+            self.stop_for(name, status, &said)?;
         }
         Ok(())
     }
@@ -87,9 +87,9 @@ impl Examiner<'_> {
                     report.await
                 })
                 .await?;
-            let status = report.status;
+            let (status, said) = (report.status, report.message.clone());
             tier.record(report);
-            self.stop_for(name, status)?;
+            self.stop_for(name, status, &said)?;
         }
         if let Some(attached) = &mut self.attached {
             attached.ready_in = Some(name);
@@ -133,7 +133,10 @@ async fn http(
         let status = match (&look.service, look.port) {
             (Some(service), Some(port)) => hands.status(service, port.get(), path, looking.domain).await?,
             _ => match looking.client {
-                Some(client) => client.get(path).await?.status,
+                Some(client) => match client.get(path).await {
+                    Ok(answer) => answer.status,
+                    Err(error) => return Err(looking.unanswered(error).await),
+                },
                 None => return Err(Unseen::Never("the app has no HTTP page".to_owned())),
             },
         };

@@ -46,6 +46,7 @@ impl App {
             hands: &self.hands,
             probe: &self.probe,
             domain: OWN,
+            way: Default::default(),
             cancellation: &self.cancellation,
             evidence: &self.evidence,
         }

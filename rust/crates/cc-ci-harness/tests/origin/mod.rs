@@ -53,9 +53,20 @@ impl Origin {
 
     /// TLS with a certificate of its own for these names.
     pub(crate) async fn tls(names: &[&str], answer: &str) -> Self {
+        Self::tls_until(names, answer, 4096).await
+    }
+
+    /// The same with a certificate that ran out long ago.
+    pub(crate) async fn tls_expired(names: &[&str], answer: &str) -> Self {
+        Self::tls_until(names, answer, 2001).await
+    }
+
+    async fn tls_until(names: &[&str], answer: &str, end: i32) -> Self {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(names).unwrap().self_signed(&key).unwrap().der().clone();
+        let mut wanted = CertificateParams::new(names).unwrap();
+        wanted.not_after = rcgen::date_time_ymd(end, 1, 1);
+        let certificate = wanted.self_signed(&key).unwrap().der().clone();
         let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)

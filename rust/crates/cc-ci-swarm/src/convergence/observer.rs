@@ -133,6 +133,12 @@ impl<'a> Observer<'a> {
         self.tasks.iter().map(settled).collect()
     }
 
+    /// Services that got new tasks since the watch began.
+    pub(super) fn changed(&self) -> usize {
+        let is_new = |name: &&String| !self.former.contains_key(*name) || self.replaced.contains(*name);
+        self.tasks.keys().filter(is_new).count()
+    }
+
     /// The container of a service that failed last, else any of it.
     pub(super) fn last_container(&self, service: &str) -> Option<String> {
         let tasks = self.tasks.get(service)?;
