@@ -26,7 +26,11 @@ pub async fn valid_until(domain: &str, address: SocketAddr) -> Result<jiff::Time
         .build()
         .map_err(|error| unusable(chain(&error)))?;
     let response = client.head(&url).send().await;
-    let response = response.map_err(|error| AskError::NoAnswer { url: url.clone(), cause: chain(&error) })?;
+    let response = response.map_err(|error| AskError::NoAnswer {
+        url: url.clone(),
+        cause: chain(&error),
+        is_unreachable: error.is_connect() || error.is_timeout(),
+    })?;
     let shown = response.extensions().get::<reqwest::tls::TlsInfo>();
     let der = shown.and_then(|shown| shown.peer_certificate());
     let der = der.ok_or_else(|| unusable("no certificate was shown".to_owned()))?;

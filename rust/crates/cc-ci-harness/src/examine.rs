@@ -38,7 +38,6 @@ use crate::serving::{Eyes, serving, unknown_host};
 use crate::setup::Setup;
 use crate::swarm_hands::{LockedHands, SwarmHands};
 use crate::tier_run::{TierRun, TierStop};
-use crate::way::Way;
 
 /// Between two looks at the ports of a task.
 const LISTENS: Duration = Duration::from_millis(500);
@@ -78,12 +77,6 @@ struct Web {
     app: Client,
     task: Option<Client>,
     unknown: Option<Client>,
-}
-
-impl Web {
-    fn way(&self) -> Way<'_> {
-        Way { unknown: self.unknown.as_ref(), door: Some(&self.door) }
-    }
 }
 
 /// Looks at an app through its door, its helper and its containers.
@@ -448,7 +441,7 @@ impl<'a> Examiner<'a> {
             marker.volume = self.homes.0.successor(&self.homes.1, &marker.volume).to_owned();
         }
         if !self.has_data() && !self.volumes.is_empty() {
-            tier.remark(data_check_missing(&self.volumes));
+            tier.remark(data::check_missing(&self.volumes));
         }
         self.reporter.progress("looking for the data");
         let reports = self
@@ -538,14 +531,6 @@ impl<'a> Examiner<'a> {
     fn folder(&self) -> PathBuf {
         self.reporter.folder().state().join(format!("door-{}", self.generation))
     }
-}
-
-/// An app that keeps data, and nothing of ours in it: nobody can tell whether the data survives.
-fn data_check_missing(volumes: &[String]) -> String {
-    format!(
-        "the data check is missing: no marker of ours may lie in {}, and recipe.toml has no [[seed]]",
-        volumes.join(", ")
-    )
 }
 
 fn trouble(tier: Tier, what: String) -> TierStop {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use cc_ci_model::event::{Event, Happening};
 use cc_ci_model::outcome::Status;
 use cc_ci_model::result::{CheckReport, RunResult, TierReport};
+use cc_ci_model::result_line::PREFIX;
 use cc_ci_model::tier::Tier;
 use cc_ci_process::atomic::{self, AtomicError};
 use cc_ci_process::mask::Masker;
@@ -223,7 +224,7 @@ impl Reporter {
 
     /// The last line of the log: the whole result, for a reader who has only the log.
     pub fn append_result_line(&self, json: &str) {
-        let line = format!("cc-ci-result: {}", self.inner.masker.mask(json));
+        let line = format!("{PREFIX}{}", self.inner.masker.mask(json));
         self.append_raw(&line);
     }
 

@@ -1,5 +1,6 @@
 //! Bad input ends with the right exit status and one clear sentence, before any engine is asked: there is none here.
 
+use cc_ci_model::result_line::ResultLine;
 use cc_ci_testkit::canaries::Files;
 use cc_ci_testkit::recipe_repository::RecipeRepository;
 use cc_ci_testkit::run_host::{Ended, RunHost};
@@ -241,4 +242,31 @@ fn keeping_a_red_stack_is_refused_where_nobody_looks_at_it() {
         assert!(ended.stderr.contains("a build of Drone"), "{ended}");
         assert!(build.run_folders().is_empty(), "{variable}");
     }
+}
+
+#[test]
+fn a_bad_argument_says_in_the_last_line_of_the_log_that_there_was_no_run() {
+    let host = host().started_by(&["env", "DRONE_BUILD_NUMBER=7"]);
+    let sound = recipe(&host, &files());
+    let unknown: Vec<String> = sound.iter().cloned().chain(["--nonsense".to_owned()]).collect();
+    for (arguments, words) in [
+        (replaced(&sound, "--tiers", "install,nonsense"), "nonsense"),
+        (replaced(&sound, "--ref", &"0".repeat(40)), "0000"),
+        (unknown, "--nonsense"),
+    ] {
+        let ended = host.run(&arguments);
+        assert_eq!(ended.code, 64, "{ended}");
+        let last = ended.stdout.lines().last().unwrap_or_default();
+        let line = ResultLine::of_log(last).unwrap_or_else(|| panic!("no result line: {ended}"));
+        match line.expect("the line can be read") {
+            ResultLine::BadArgument { exit: 64, bad_argument, .. } => {
+                assert!(bad_argument.contains(words), "{bad_argument}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(host.run_folders(), Vec::<std::path::PathBuf>::new(), "no run folder: {ended}");
+    }
+    // A person at a terminal reads the sentence and nothing else.
+    let ended = self::host().run(&replaced(&sound, "--tiers", "nonsense"));
+    assert_eq!((ended.code, ended.stdout.as_str()), (64, ""), "{ended}");
 }

@@ -136,3 +136,11 @@ fn gone(seen: CheckReport, seed: &str) -> CheckReport {
     };
     CheckReport { name: format!("the change of seed {seed} is gone after restore"), status, message, ..seen }
 }
+
+/// An app that keeps data, and nothing of ours in it: nobody can tell whether the data survives.
+pub(super) fn check_missing(volumes: &[String]) -> String {
+    format!(
+        "the data check is missing: no marker of ours may lie in {}, and recipe.toml has no [[seed]]",
+        volumes.join(", ")
+    )
+}

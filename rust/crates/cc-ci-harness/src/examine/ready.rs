@@ -4,14 +4,22 @@ use cc_ci_model::recipe_toml::{HttpReady, ReadyLook, TcpLook};
 use cc_ci_model::result::{CheckReport, Origin};
 use cc_ci_model::serves::Serves;
 
-use super::{Attached, Examiner, not_attached, relay_job};
+use super::{Attached, Examiner, Web, not_attached, relay_job};
 use crate::checks::{Looking, Seen, Unseen};
 use crate::hands::TaskProbe;
 use crate::swarm_hands::{LockedHands, SwarmHands};
 use crate::tier_run::{TierRun, TierStop};
+use crate::way::Way;
 
 /// So many connections in a row show that a port is there to stay.
 const STABLE: u8 = 3;
+
+impl Web {
+    /// What lies between us and the page.
+    pub(super) fn way(&self) -> Way<'_> {
+        Way { unknown: self.unknown.as_ref(), door: Some(&self.door) }
+    }
+}
 
 impl Examiner<'_> {
     /// The generic floor of an app without a page: its TCP ports take connections; where it has none either, its tasks run.

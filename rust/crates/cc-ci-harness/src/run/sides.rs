@@ -66,7 +66,8 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Both sides are read and judged before anything is deployed. `None`: a tier failed by the recipe's fault.
+    /// Both sides are read and judged before anything is deployed. `None`: install failed by the recipe's fault. Where head alone
+    /// is at fault, the upgrade has failed before it began, and install is still judged at base: its level is the recipe's.
     pub(super) async fn judge(
         &mut self,
         app: &mut App,
@@ -81,16 +82,13 @@ impl Story<'_> {
             let env = app.env.clone();
             match side::take(self.setup, app, Side::Head, &prepared.head).await {
                 Ok((rendered, _)) => match side::configs(app, &rendered) {
-                    Ok(configs) => head_configs = Some(configs),
-                    Err(error) => {
-                        return self
-                            .recipe_fault(head_tier, "compose of head is sound", error)
-                            .map(|()| None);
+                    Ok(configs) => {
+                        self.say_notes(app, &rendered);
+                        head_configs = Some(configs);
                     }
+                    Err(error) => self.recipe_fault(head_tier, "compose of head is sound", error)?,
                 },
-                Err(error) => {
-                    return self.recipe_fault(head_tier, "compose of head is sound", error).map(|()| None);
-                }
+                Err(error) => self.recipe_fault(head_tier, "compose of head is sound", error)?,
             }
             app.env = env;
         }
@@ -102,20 +100,25 @@ impl Story<'_> {
             }
             Err(error) => return self.recipe_fault(Tier::Install, "compose is sound", error).map(|()| None),
         };
+        if first_side == Side::Head {
+            self.say_notes(app, &rendered);
+        }
         if let Some(head) = head_configs {
             let base = side::configs(app, &rendered)
                 .map_err(|error| self.before_deploy(Tier::Install, "configs can be read", error))?;
             if let Some(drift) = side::drift(&base, &head) {
-                return self
-                    .recipe_fault(
-                        Tier::Upgrade,
-                        "changed configs have a new version",
-                        DeployError::Recipe(drift),
-                    )
-                    .map(|()| None);
+                let drift = DeployError::Recipe(drift);
+                self.recipe_fault(Tier::Upgrade, "changed configs have a new version", drift)?;
             }
         }
         Ok(Some((first_side, rendered)))
+    }
+
+    /// What the gate lets through and a person should know.
+    fn say_notes(&self, app: &App, rendered: &Rendered) {
+        for note in cc_ci_model::compose::gate::notes(&rendered.compose, &app.stack) {
+            self.reporter.note(format!("gate: {note}"));
+        }
     }
 
     /// The base cannot be deployed by the recipe's own fault: that is no fault of the commit under test. Install is judged at
@@ -123,6 +126,10 @@ impl Story<'_> {
     pub(super) fn give_up_base(&mut self, base: TierRun, cause: &str) {
         let reason = format!("the base release does not deploy ({cause}); install is judged at head");
         self.reporter.warn(reason.clone());
+        // Where head is at fault already, its failure stands.
+        if self.is_done(Tier::Upgrade) {
+            return;
+        }
         let report = base.into_report(Tier::Upgrade, Status::Unverified, reason);
         self.reporter.update(|result| result.tiers.push(report));
         self.outcomes.push((Tier::Upgrade, TierOutcome::Unverified(Unjudged::BaseDoesNotDeploy)));

@@ -19,6 +19,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use cc_ci_model::result_line::ResultLine;
 use cc_ci_process::exit::ExitStatus;
 use cc_ci_process::mask::Masker;
 use cc_ci_process::printer::{Printer, Style};
@@ -31,9 +32,17 @@ use crate::args::{Cli, Command};
 /// The code is an [`ExitStatus`], except for `cc-ci app`, where a test's command passes its own through.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let masker = Masker::new();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let is_run = arguments.get(1).is_some_and(|verb| verb == "run");
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, &masker).into(),
+        Err(error) => {
+            let status = usage(&error, &masker);
+            if is_run && status == ExitStatus::Usage {
+                say_no_run(&error.render().to_string(), &masker);
+            }
+            return status.into();
+        }
     };
     match carry_out(cli, &masker) {
         Ok(status) => status,
@@ -41,8 +50,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let mut printer = Printer::stderr(&masker);
             let word = printer.style(Style::Fail, "cc-ci:");
             printer.line(&format!("{word} {error:#}"));
-            status_of(&error).into()
+            let status = status_of(&error);
+            if is_run && status == ExitStatus::Usage {
+                say_no_run(&format!("{error:#}"), &masker);
+            }
+            status.into()
         }
+    }
+}
+
+/// Drone keeps the log, and the bridge has nothing else of a call that made no run folder: its last line says so.
+fn say_no_run(sentence: &str, masker: &Masker) {
+    if !run::is_build() {
+        return;
+    }
+    // A sentence is text, and text can be said in JSON.
+    if let Ok(line) = ResultLine::bad_argument(sentence).line() {
+        Printer::stdout(masker).line(&line);
     }
 }
 

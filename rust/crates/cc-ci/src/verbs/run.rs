@@ -8,6 +8,7 @@ use cc_ci_harness::own_build;
 use cc_ci_harness::run::{Finished, run as run_story};
 use cc_ci_harness::setup::WhenRed;
 use cc_ci_model::request::Receipt;
+use cc_ci_model::result_line::PREFIX;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::environment;
 use cc_ci_process::exit::ExitStatus;
@@ -75,7 +76,7 @@ pub(super) fn run(args: RunArgs, masker: &Masker) -> Result<ExitStatus> {
         print_result(&mut printer, &result);
         // Drone keeps the log, and the bridge may have nothing else of this machine.
         if is_build() {
-            let line = format!("cc-ci-result: {}", serde_json::to_string(&result)?);
+            let line = format!("{PREFIX}{}", serde_json::to_string(&result)?);
             printer.line(&printer.style(Style::Dim, &line));
         }
     }
@@ -94,7 +95,7 @@ fn bond() -> Result<ParentBond> {
 }
 
 /// Whether this is a step of a Drone build.
-fn is_build() -> bool {
+pub(super) fn is_build() -> bool {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     is_set(environment::DRONE) || is_set(environment::DRONE_BUILD_NUMBER)
 }
