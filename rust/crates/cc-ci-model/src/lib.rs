@@ -7,6 +7,7 @@ pub mod bridge;
 pub mod compose;
 pub mod config_drift;
 pub mod convergence;
+pub mod dashboard;
 pub mod deploy_overlay;
 pub mod doctor;
 pub mod duration;

@@ -1,0 +1,177 @@
+//! The index: every run in memory, so that no page costs more with more runs.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use cc_ci_model::dashboard::Entry;
+use cc_ci_model::names::{Recipe, RunId};
+use cc_ci_model::result::RunState;
+
+use crate::folder::{self, FolderError, Roots, Stamp};
+
+/// Runs of one recipe that the overview and a recipe's page look at.
+pub const NEWEST: usize = 100;
+
+/// All runs of this host that may be shown.
+#[derive(Debug)]
+pub struct Index {
+    /// Where runs are read from.
+    pub roots: Roots,
+    enrolled_from: Option<PathBuf>,
+    private: HashSet<Recipe>,
+    shelf: RwLock<Shelf>,
+}
+
+/// What the index knows at one moment.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    runs: BTreeMap<RunId, (Entry, Stamp)>,
+    by_recipe: BTreeMap<Recipe, BTreeSet<RunId>>,
+    unfinished: BTreeSet<RunId>,
+    /// Recipes that have test data.
+    pub enrolled: Vec<Recipe>,
+    /// When all folders were looked at last.
+    pub looked: Option<jiff::Timestamp>,
+    /// Why a folder of runs could not be looked at.
+    pub fault: Option<String>,
+}
+
+impl Index {
+    /// An index of nothing yet.
+    #[must_use]
+    pub fn new(
+        roots: Roots,
+        enrolled_from: Option<PathBuf>,
+        private: impl IntoIterator<Item = Recipe>,
+    ) -> Self {
+        let private = private.into_iter().collect();
+        Self { roots, enrolled_from, private, shelf: RwLock::default() }
+    }
+
+    /// Looks at every folder; reads those whose result has changed.
+    pub fn scan(&self) {
+        let ids = self.roots.ids();
+        let known: HashSet<&RunId> = ids.iter().map(|(id, _)| id).collect();
+        let gone: Vec<RunId> = self.look().runs.keys().filter(|id| !known.contains(id)).cloned().collect();
+        for (id, _) in &ids {
+            self.renew(id);
+        }
+        let enrolled = self.enrolled();
+        let fault = self.roots.0.first().and_then(|root| {
+            let error = std::fs::read_dir(root).err()?;
+            Some(format!("looking into {}: {error}; give this program the right to read it", root.display()))
+        });
+        let mut shelf = self.write();
+        for id in &gone {
+            shelf.remove(id);
+        }
+        shelf.enrolled = enrolled;
+        shelf.looked = Some(jiff::Timestamp::now());
+        shelf.fault = fault;
+    }
+
+    /// Looks at one run again.
+    pub fn renew(&self, id: &RunId) {
+        let opened = match self.roots.open(id) {
+            Ok(opened) => opened,
+            Err(FolderError::Missing) => return self.write().remove(id),
+            // A link or a file that is named like a run is none.
+            Err(_) => return,
+        };
+        let stamp = folder::stamp(&opened);
+        if self.look().runs.get(id).is_some_and(|(_, known)| *known == stamp) {
+            return;
+        }
+        let entry = folder::entry(&opened, id);
+        let is_private = entry.summary.as_ref().is_ok_and(|summary| self.private.contains(&summary.recipe));
+        let mut shelf = self.write();
+        shelf.remove(id);
+        if !is_private {
+            shelf.add(entry, stamp);
+        }
+    }
+
+    /// What is known; nothing changes while the guard lives.
+    pub fn look(&self) -> RwLockReadGuard<'_, Shelf> {
+        self.shelf.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Shelf> {
+        self.shelf.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enrolled(&self) -> Vec<Recipe> {
+        let Some(names) = self.enrolled_from.as_ref().and_then(|path| std::fs::read_dir(path).ok()) else {
+            return Vec::new();
+        };
+        let recipes = names.flatten().filter(|entry| entry.path().join("recipe.toml").is_file());
+        let recipes = recipes.filter_map(|entry| Recipe::parse(entry.file_name().to_str()?).ok());
+        recipes.filter(|recipe| !self.private.contains(recipe)).collect()
+    }
+}
+
+impl Shelf {
+    fn add(&mut self, entry: Entry, stamp: Stamp) {
+        if let Ok(summary) = &entry.summary {
+            self.by_recipe.entry(summary.recipe.clone()).or_default().insert(entry.id.clone());
+        }
+        let is_over = entry.summary.as_ref().is_ok_and(|summary| summary.state != RunState::Running);
+        if !is_over {
+            self.unfinished.insert(entry.id.clone());
+        }
+        self.runs.insert(entry.id.clone(), (entry, stamp));
+    }
+
+    fn remove(&mut self, id: &RunId) {
+        let Some((entry, _)) = self.runs.remove(id) else { return };
+        self.unfinished.remove(id);
+        if let Ok(summary) = &entry.summary
+            && let Some(ids) = self.by_recipe.get_mut(&summary.recipe)
+        {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.by_recipe.remove(&summary.recipe);
+            }
+        }
+    }
+
+    /// One run.
+    #[must_use]
+    pub fn run(&self, id: &RunId) -> Option<&Entry> {
+        self.runs.get(id).map(|(entry, _)| entry)
+    }
+
+    /// All runs, newest first.
+    pub fn newest(&self) -> impl Iterator<Item = &Entry> {
+        self.runs.values().rev().map(|(entry, _)| entry)
+    }
+
+    /// Runs of a recipe, newest first; none if nothing is known of it.
+    pub fn of_recipe(&self, recipe: &Recipe) -> impl Iterator<Item = &Entry> {
+        let ids = self.by_recipe.get(recipe).into_iter().flat_map(|ids| ids.iter().rev());
+        ids.filter_map(|id| self.run(id))
+    }
+
+    /// The newest runs of every recipe.
+    pub fn of_all_recipes(&self) -> impl Iterator<Item = &Entry> {
+        self.by_recipe.keys().flat_map(|recipe| self.of_recipe(recipe).take(NEWEST))
+    }
+
+    /// Whether anything is known of a recipe.
+    #[must_use]
+    pub fn knows(&self, recipe: &Recipe) -> bool {
+        self.by_recipe.contains_key(recipe) || self.enrolled.contains(recipe)
+    }
+
+    /// Runs that are under way, or whose result cannot be read yet; newest first.
+    pub fn unfinished(&self) -> impl Iterator<Item = &Entry> {
+        self.unfinished.iter().rev().filter_map(|id| self.run(id))
+    }
+
+    /// How many runs are known.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.runs.len()
+    }
+}

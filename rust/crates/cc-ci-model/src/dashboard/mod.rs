@@ -1,0 +1,17 @@
+//! What the pages say of runs: summaries, what they look like, badges, and which files of a run anybody may read.
+
+mod age;
+mod badge;
+mod face;
+mod overview;
+mod run_file;
+mod settings;
+mod summary;
+
+pub use age::{age, seconds};
+pub use badge::{Badge, card};
+pub use face::Face;
+pub use overview::{History, RecipeRow, Sort, history, overview};
+pub use run_file::RunFile;
+pub use settings::DashboardSettings;
+pub use summary::{Entry, Summary, TierLine, Unreadable};
