@@ -2,6 +2,7 @@
 
 use crate::dashboard::{Face, Summary, seconds};
 use crate::names::Recipe;
+use crate::outcome::VerdictWord;
 
 /// A badge: two words side by side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,18 +17,13 @@ impl Badge {
     #[must_use]
     pub fn level(summary: Option<&Summary>) -> Self {
         let Some(summary) = summary else { return Self::of("cc-ci", Face::NoRun) };
-        let message = match summary.face() {
-            Face::Pass => format!("level {}", summary.level),
-            face @ (Face::Fail
-            | Face::Trouble
-            | Face::Refused
-            | Face::Cancelled
-            | Face::Unverified
-            | Face::NotApplicable
-            | Face::Running
-            | Face::Interrupted
-            | Face::Unreadable
-            | Face::NoRun) => format!("level {} {}", summary.level, face.word()),
+        let (face, level) = (summary.face(), summary.level);
+        let message = match summary.verdict {
+            Some(VerdictWord::Pass) => format!("level {level}"),
+            Some(
+                VerdictWord::Fail | VerdictWord::Trouble | VerdictWord::Refused | VerdictWord::Cancelled,
+            ) => format!("level {level} {}", face.word()),
+            None => face.word().to_owned(),
         };
         Self { label: "cc-ci".to_owned(), message, colour: summary.face().colour() }
     }

@@ -26,10 +26,10 @@ impl RecipeRow<'_> {
         self.latest.map_or(Face::NoRun, |(_, summary)| summary.face())
     }
 
-    /// Level of the latest run.
+    /// Level of the latest run; none before it has a verdict.
     #[must_use]
     pub fn level(&self) -> Option<u8> {
-        self.latest.map(|(_, summary)| summary.level)
+        self.latest.filter(|(_, summary)| summary.verdict.is_some()).map(|(_, summary)| summary.level)
     }
 }
 

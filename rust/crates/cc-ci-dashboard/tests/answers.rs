@@ -1,0 +1,156 @@
+//! What every answer has, which answers are short, and what follows a run while it happens.
+
+mod server;
+
+use server::{Folders, id, result, write};
+
+#[test]
+fn every_answer_forbids_script_and_guessing() {
+    let folders = Folders::new();
+    folders.run(&id(1), &result(&id(1), "custom-html"));
+    let server = folders.serve("");
+    for path in [
+        "/",
+        "/nothing",
+        "/janitor",
+        "/health",
+        "/healthz",
+        "/metrics",
+        "/style.css",
+        "/recipe/custom-html",
+        "/badge/custom-html.svg",
+        "/api/runs",
+        "/api/recipes",
+        &format!("/runs/{}", id(1)),
+        &format!("/runs/{}/result.json", id(1)),
+    ] {
+        let answer = server.get(path);
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        if answer.header("content-type").is_some_and(|media| media.starts_with("text/html")) {
+            let body = &answer.body;
+            assert!(
+                !body.contains("<script") && !body.contains("<style") && !body.contains(" style="),
+                "{path}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_badge_that_is_known_is_not_sent_again() {
+    let folders = Folders::new();
+    folders.run(&id(1), &result(&id(1), "custom-html"));
+    let server = folders.serve("");
+    let badge = server.get("/badge/custom-html.svg");
+    assert_eq!((badge.status, badge.header("content-type")), (200, Some("image/svg+xml")));
+    assert!(badge.body.contains("level 5"), "{}", badge.body);
+    let tag = badge.header("etag").unwrap().to_owned();
+    let again = server.ask("/badge/custom-html.svg", &format!("if-none-match: \"other\", W/{tag}\r\n"));
+    assert_eq!((again.status, again.body.as_str()), (304, ""));
+    write(
+        &server.runs().join(id(2)).join("result.json"),
+        &result(&id(2), "custom-html").replace("\"level\":5", "\"level\":2"),
+    );
+    let changed = server
+        .wait("/badge/custom-html.svg", "the newer run's level", |badge| badge.body.contains("level 2"));
+    assert_ne!(changed.header("etag"), Some(tag.as_str()));
+    assert!(server.get("/badge/custom-html.svg?style=status").body.contains("pass"));
+    assert!(server.get("/badge/custom-html.json").body.contains("\"message\":\"level 2\""));
+    assert_eq!(server.get("/badge/never-heard-of.svg").status, 404);
+}
+
+#[test]
+fn a_run_is_followed_from_its_stub_to_its_end() {
+    let server = Folders::new().serve("rescan = \"1h\"");
+    let one = id(1);
+    let stub = result(&one, "custom-html")
+        .replace("\"finished\",", "\"running\",")
+        .replace("\"verdict\":\"pass\"", "\"verdict\":null");
+    let folder = server.runs().join(&one);
+    std::fs::create_dir(&folder).unwrap();
+    let replace = |text: &str| {
+        write(&folder.join(".result.json.new"), text);
+        std::fs::rename(folder.join(".result.json.new"), folder.join("result.json")).unwrap();
+    };
+    replace(&stub);
+    server.wait("/", "the run that began", |page| page.body.contains("pill running"));
+    replace(&result(&one, "custom-html"));
+    server.wait("/api/recipes", "the run that ended", |answer| answer.body.contains("\"looks\":\"pass\""));
+    std::fs::remove_dir_all(&folder).unwrap();
+    server.wait("/api/runs", "the run that was removed", |answer| answer.body.contains("\"runs\":[]"));
+}
+
+#[test]
+fn private_artefact_and_badge_answer_404() {
+    let folders = Folders::new();
+    let run = folders.run(&id(1), &result(&id(1), "custom-html"));
+    write(&run.join("log.txt"), "private");
+    let server = folders.serve("private = [\"custom-html\"]");
+    for path in [
+        "/recipe/custom-html",
+        "/badge/custom-html.svg",
+        "/badge/custom-html.json",
+        &format!("/runs/{}", id(1)),
+        &format!("/runs/{}/log.txt", id(1)),
+        &format!("/api/runs/{}", id(1)),
+    ] {
+        let (hidden, absent) = (
+            server.get(path),
+            server.get(&path.replace("custom-html", "nothing").replace("000001", "00000f")),
+        );
+        assert_eq!((hidden.status, hidden.body), (404, absent.body), "{path}");
+    }
+    assert!(!server.get("/").body.contains("custom-html"));
+}
+
+#[test]
+fn imported_runs_and_recipes_without_a_run_are_shown() {
+    let folders = Folders::new();
+    let state = folders.state();
+    write(&state.join("imported").join(id(1)).join("result.json"), &result(&id(1), "from-afar"));
+    write(&state.join("recipes/never-ran/recipe.toml"), "schema = 1");
+    let server = folders.serve(&format!("recipes = {:?}", state.join("recipes")));
+    let page = server.get("/");
+    assert!(
+        page.body.contains("from-afar")
+            && page.body.contains("never-ran")
+            && page.body.contains("no run yet"),
+        "{}",
+        page.body
+    );
+    assert_eq!(server.get("/recipe/never-ran").status, 200);
+    assert!(!server.get("/?q=afar").body.contains("never-ran"));
+    assert!(!server.get("/?show=no_run").body.contains("from-afar"));
+}
+
+#[test]
+fn term_ends_it_well_and_folders_that_cannot_be_read_are_said() {
+    let mut server = Folders::new().serve("rescan = \"50ms\"");
+    assert_eq!(server.get("/healthz").status, 200);
+    std::fs::remove_dir_all(server.runs()).unwrap();
+    server.wait("/healthz", "the missing folder", |answer| answer.status == 503);
+    assert!(server.get("/").body.contains("looking into"));
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn check_config_names_the_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dashboard.toml");
+    write(&file, "title = \"x\"\nlisten_on = \"127.0.0.1:1\"\n");
+    let run = || {
+        std::process::Command::new(env!("CARGO_BIN_EXE_cc-ci-dashboard"))
+            .args(["check-config", "--config"])
+            .arg(&file)
+            .output()
+            .unwrap()
+    };
+    let refused = run();
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{words}");
+    assert!(words.contains("line 2: key listen_on") && words.contains("did you mean `listen`"), "{words}");
+    write(&file, "title = \"x\"\n");
+    assert_eq!(run().status.code(), Some(0));
+}
