@@ -54,8 +54,8 @@ pub(crate) fn text(shelf: &Shelf, state: &Path) -> String {
         for (name, value) in numbers("proxy_addresses", &health["proxy_addresses"]) {
             let _ = writeln!(out, "cc_ci_health{{what=\"{name}\"}} {value}");
         }
-        for name in ["memory_free_bytes", "live_runs"] {
-            if let Some(value) = health[name].as_u64() {
+        for name in ["memory_free_bytes", "live_runs", "certificate_days"] {
+            if let Some(value) = health[name].as_i64() {
                 let _ = writeln!(out, "cc_ci_health{{what=\"{name}\"}} {value}");
             }
         }

@@ -1,6 +1,7 @@
 //! The real program over real folders, asked over loopback by a client that sends addresses as they are.
 
-#![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this room")]
+#![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
