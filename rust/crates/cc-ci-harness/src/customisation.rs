@@ -1,16 +1,26 @@
 //! Everything that makes a run differ from a plain deploy, in sentences: printed at the start and kept in the result.
 
+use cc_ci_model::plan::Plan;
+use cc_ci_model::previous::stale;
 use cc_ci_model::tier::Tier;
 
 use crate::setup::{OVERLAY, Setup};
 
-/// Lists it.
+/// Lists it, the loudest first.
 #[must_use]
-pub fn of(setup: &Setup) -> Vec<String> {
+pub fn of(setup: &Setup, plan: &Plan) -> Vec<String> {
     let own = &setup.recipe_toml;
-    let mut lines = Vec::new();
+    let mut lines = setup.opt_outs.lines();
     if setup.test_data.join(OVERLAY).is_file() {
         lines.push(format!("overlay {OVERLAY}"));
+    }
+    if let Some(previous) = &setup.previous {
+        let way = plan.base.iter().chain(&plan.rungs);
+        let files: Vec<&str> = previous.compose_files().collect();
+        if way.into_iter().any(|release| release.name == previous.version) {
+            lines.push(format!("previous/ mends release {}: {}", previous.version, files.join(", ")));
+        }
+        lines.extend(stale(&previous.version, plan));
     }
     for key in own.app.env.keys() {
         lines.push(format!("env {key} for base and head"));

@@ -106,7 +106,7 @@ impl<'a> Deploying<'a> {
         for remark in &deployed.remarks {
             self.reporter.log(&format!("docker: {remark}"));
         }
-        if side == Side::Head {
+        if side != Side::Base {
             // What head no longer names would only be judged by what it is not part of any more.
             standing::remove_dropped(self.docker, self.lock, tier, app, rendered).await?;
         }

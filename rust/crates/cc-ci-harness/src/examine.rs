@@ -289,6 +289,9 @@ impl<'a> Examiner<'a> {
     }
 
     async fn floor(&self, tier: &mut TierRun) -> Result<(), TierStop> {
+        if tier.leaves_out_generic() {
+            return Ok(());
+        }
         let Some(attached) = &self.attached else { return Err(not_attached(tier.tier())) };
         let Some(web) = &attached.web else {
             if attached.reach.serves == Serves::Http {
@@ -443,6 +446,9 @@ impl<'a> Examiner<'a> {
         if !self.has_data() && !self.volumes.is_empty() {
             tier.remark(data::check_missing(&self.volumes));
         }
+        if tier.leaves_out_generic() {
+            markers.clear();
+        }
         self.reporter.progress("looking for the data");
         let reports = self
             .looking(name, &evidence, async |looking| {
@@ -456,6 +462,13 @@ impl<'a> Examiner<'a> {
             tier.record(report);
         }
         if tier.has_failed() { Err(TierStop::Failed) } else { Ok(()) }
+    }
+
+    /// Forgets what was planted, and closes what leads to the tasks: what is deployed next has to bring its own data.
+    pub async fn forget(&mut self) {
+        self.detach().await;
+        self.seeds.clear();
+        self.markers.clear();
     }
 
     /// Closes whatever is open. The relay's container goes with the stack; it is ended here so that nothing holds the task's network.

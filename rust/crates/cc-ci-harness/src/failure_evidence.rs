@@ -13,9 +13,15 @@ const LOG_LINES: usize = 200;
 /// Largest file of evidence, in bytes.
 const LARGEST: usize = 512 * 1024;
 
-/// Writes what can be had to `tiers/<tier>/`. What cannot be had is said in the log; it never changes a verdict.
-pub async fn keep(docker: &Docker, stack: &StackName, tier: Tier, reporter: &Reporter) {
+/// Writes what can be had to `tiers/<tier>/`, or a folder below it. What cannot be had is said in the log; it never changes a verdict.
+pub async fn keep(
+    docker: &Docker,
+    stack: &StackName,
+    (tier, below): (Tier, Option<&str>),
+    reporter: &Reporter,
+) {
     let folder = reporter.folder().tier(tier);
+    let folder = below.map_or(folder.clone(), |below| folder.join(below));
     if let Err(error) = std::fs::create_dir_all(&folder) {
         reporter.warn(format!("keeping evidence in {}: {error}", folder.display()));
         return;

@@ -26,6 +26,7 @@ mod mutation;
 pub mod own_build;
 pub mod pinned;
 pub mod prepare;
+pub mod previous;
 pub mod report;
 pub mod restore_tier;
 pub mod run;

@@ -6,7 +6,8 @@ use cc_ci_model::names::CommitSha;
 use cc_ci_model::outcome::Trouble;
 use cc_ci_model::plan::{Plan, PlanFacts, plan};
 use cc_ci_model::tier::Tier;
-use cc_ci_model::version::{NoBase, choose_base};
+use cc_ci_model::upgrade_ladder::{UpgradeFrom, way_to_head};
+use cc_ci_model::version::NoBase;
 use cc_ci_swarm::checkout::{Checkout, CheckoutError};
 use cc_ci_swarm::programs::Programs;
 
@@ -67,10 +68,17 @@ pub async fn prepare(
     let head = checkout.resolve(request.reference.as_ref(), request.pr).await?;
     let releases = checkout.releases(&head).await?;
     let tip = checkout.tip(&head).await?;
-    let in_settings = setup.recipe_toml.upgrade.base.as_ref().map(ToString::to_string);
-    let asked = request.from.clone().or_else(|| in_settings.clone());
-    let base = choose_base(&head, &releases, tip.as_ref(), asked.as_deref());
-    if let Err(error @ (NoBase::UnknownVersion { .. } | NoBase::IsHead { .. })) = &base {
+    let in_settings = setup.recipe_toml.upgrade.base.as_ref();
+    let in_settings = in_settings.map(|version| UpgradeFrom::Version(version.to_string()));
+    let asked = request.from.clone().or(in_settings);
+    let longest = setup.settings.limits.ladder;
+    let way = way_to_head(&head, &releases, tip.as_ref(), asked.as_ref(), longest);
+    let (base, rungs) = match way {
+        Ok((base, rungs)) => (Ok(base), rungs),
+        Err(none) => (Err(none), Vec::new()),
+    };
+    if let Err(error @ (NoBase::UnknownVersion { .. } | NoBase::IsHead { .. } | NoBase::Newer { .. })) = &base
+    {
         return Err(match request.from {
             Some(_) => PrepareError::BadArgument(error.to_string()),
             None => PrepareError::Trouble(Trouble {
@@ -84,6 +92,7 @@ pub async fn prepare(
     let plan = plan(&PlanFacts {
         head: &head,
         base: &base,
+        rungs: &rungs,
         asked: request.tiers.as_deref(),
         declared: &setup.recipe_toml.not_applicable.declared(),
         available: &AVAILABLE,

@@ -1,5 +1,6 @@
 //! The story of one run, from the request to the result.
 
+mod climb;
 mod data_tiers;
 mod on_the_swarm;
 mod sides;
@@ -266,9 +267,12 @@ impl<'a> Story<'a> {
             self.outcomes.push((tier.tier, TierOutcome::NotApplicable));
         }
         self.reporter.event(Happening::Planned { tiers: plan.tiers.clone() });
-        let customisation = crate::customisation::of(self.setup);
+        let customisation = crate::customisation::of(self.setup, plan);
         for line in &customisation {
-            self.reporter.note(format!("customised: {line}"));
+            match line.starts_with("!!") || line.contains(" is stale: ") {
+                true => self.reporter.warn(line.clone()),
+                false => self.reporter.note(format!("customised: {line}")),
+            }
         }
         self.reporter.update(|result| {
             result.request.reference = Some(prepared.head.clone());

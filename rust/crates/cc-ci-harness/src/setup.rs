@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cc_ci_model::opt_outs::OptOuts;
 use cc_ci_model::recipe_toml::RecipeToml;
 use cc_ci_model::request::Request;
 use cc_ci_model::settings::{DeployerChoice, Settings, ViaChoice};
 use cc_ci_process::state::StatePaths;
+
+use crate::previous::Previous;
 
 /// Everything a run or a plan starts from.
 #[derive(Debug, Clone)]
@@ -17,8 +20,12 @@ pub struct Setup {
     pub settings: Settings,
     /// Our copy of the recipe's data; all defaults for a recipe without any.
     pub recipe_toml: RecipeToml,
-    /// Folder of the recipe's test data: `recipe.toml`, `compose.ccci.yml`, `tests/`.
+    /// Folder of the recipe's test data: `recipe.toml`, `compose.ccci.yml`, `tests/`, `previous/`.
     pub test_data: PathBuf,
+    /// What mends an old release that no longer deploys, where the test data has such a thing.
+    pub previous: Option<Previous>,
+    /// Generic checks that are left out.
+    pub opt_outs: OptOuts,
     /// Where state lies on this host.
     pub paths: StatePaths,
     /// Who deploys.

@@ -17,6 +17,8 @@ use crate::setup::{OVERLAY, Setup};
 pub enum Side {
     /// The release the upgrade starts from.
     Base,
+    /// A release on the way from base to head.
+    Between,
     /// The commit under test.
     Head,
 }
@@ -27,13 +29,16 @@ impl Side {
     pub fn word(self) -> &'static str {
         match self {
             Self::Base => "base",
+            Self::Between => "between",
             Self::Head => "head",
         }
     }
 }
 
 /// Moves the work tree to a commit, lays our overlay over it and brings the `.env` to this side: base settings are set
-/// always, settings of `[upgrade] env` only for head. Returns the judged compose and what was added to the `.env`.
+/// always, settings of `[upgrade] env` only for head. What is upgraded to gets its new secrets. Returns the judged compose and what was added to the `.env`.
+///
+/// A release that the test data mends gets what mends it, and nothing else does.
 ///
 /// # Errors
 /// [`DeployError`] says whose fault it is.
@@ -41,11 +46,11 @@ pub async fn take(
     setup: &Setup,
     app: &mut App,
     side: Side,
-    commit: &CommitSha,
+    (commit, release): (&CommitSha, Option<&str>),
 ) -> Result<(Rendered, Vec<String>), DeployError> {
     app.checkout.switch(commit).await?;
     let mut added = Vec::new();
-    if side == Side::Head
+    if side != Side::Base
         && let Some(sample) = app.checkout.read(".env.sample")?
     {
         added = app.env.add_new_secrets(&sample)?;
@@ -59,6 +64,12 @@ pub async fn take(
     app.env.set(values.iter().map(|(key, value)| (key.as_str(), value.as_str())))?;
     // What our overlay may say is judged against the recipe without it.
     app.env.remove_compose_file(OVERLAY)?;
+    if let Some(previous) = &setup.previous {
+        previous.take_away(app)?;
+        if side != Side::Head && release == Some(previous.version.as_str()) {
+            previous.lay(app)?;
+        }
+    }
     if let Some(text) = overlay(setup)? {
         judge_overlay(&text, &app.render()?)?;
         lay_overlay(app, &text)?;

@@ -78,29 +78,31 @@ pub async fn kept(docker: &Docker, tier: &mut TierRun, app: &App, before: &Lasti
     Ok(())
 }
 
-/// Every service runs the image that head's compose names.
+/// Every service runs the image that the compose of what was upgraded to names.
 ///
 /// # Errors
 /// The tier fails, naming service and both images.
-pub fn images_are_heads(
+pub fn images_are_those_of(
     tier: &mut TierRun,
     app: &App,
-    head: &Rendered,
+    what: &str,
+    rendered: &Rendered,
     settled: &Settled,
 ) -> Result<(), TierStop> {
     let since = Instant::now();
-    let images = head.compose.images();
+    let check = format!("images are those of {what}");
+    let images = rendered.compose.images();
     for (service, wanted, at) in &images {
         let name = format!("{}_{service}", app.stack);
         let running = settled.services.get(&name).map(|service| service.image.as_str()).unwrap_or_default();
         // The engine may append the digest it resolved.
         let same = running == wanted || running.split('@').next() == Some(wanted.as_str());
         if !same {
-            let message = format!("service {service} runs {running:?}, head names {wanted} ({at})");
-            return Err(tier.failed("images are those of head", since, message));
+            let message = format!("service {service} runs {running:?}, {what} names {wanted} ({at})");
+            return Err(tier.failed(&check, since, message));
         }
     }
-    tier.passed("images are those of head", since, format!("{} services", images.len()));
+    tier.passed(&check, since, format!("{} services", images.len()));
     Ok(())
 }
 

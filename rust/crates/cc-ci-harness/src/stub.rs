@@ -38,7 +38,7 @@ pub fn result(setup: &Setup, id: &RunId) -> RunResult {
         reference: None,
         pr: request.pr,
         tiers: request.tiers.clone(),
-        from: request.from.clone(),
+        from: request.from.as_ref().map(ToString::to_string),
         receipt: request.receipt.clone(),
     };
     RunResult::stub(run, requested, replay(setup, None))
@@ -48,7 +48,8 @@ pub fn result(setup: &Setup, id: &RunId) -> RunResult {
 #[must_use]
 pub fn replay(setup: &Setup, head: Option<&CommitSha>) -> String {
     let request = &setup.request;
-    let mut words = vec!["cc-ci run --recipe".to_owned(), request.recipe.to_string()];
+    let command = format!("{}cc-ci run --recipe", setup.opt_outs.before_command());
+    let mut words = vec![command, request.recipe.to_string()];
     let mut option = |name: &str, value: String| words.push(format!("--{name} {}", quoted(&value)));
     if let Some(source) = &request.source {
         option("src", source.to_string());
@@ -65,7 +66,7 @@ pub fn replay(setup: &Setup, head: Option<&CommitSha>) -> String {
         option("tiers", tiers.iter().map(|tier| tier.word()).collect::<Vec<_>>().join(","));
     }
     if let Some(from) = &request.from {
-        option("from", from.clone());
+        option("from", from.to_string());
     }
     if setup.via != ViaChoice::Auto {
         option("via", setup.via.to_string());

@@ -34,7 +34,19 @@ pub struct TierRun {
     settling: Option<Settling>,
     /// Nobody hears of its checks until the tier they belong to takes them over.
     is_aside: bool,
+    leaves_out_generic: bool,
+    step: Option<Step>,
+    /// The first failure of a step, with the step's name.
+    failed_step: Option<String>,
     reporter: Reporter,
+}
+
+/// A part of a tier that is judged by itself: its checks carry its name.
+struct Step {
+    name: String,
+    started: Instant,
+    /// Number of checks before it.
+    begins: usize,
 }
 
 impl TierRun {
@@ -54,6 +66,9 @@ impl TierRun {
             remark: None,
             settling: None,
             is_aside,
+            leaves_out_generic: false,
+            step: None,
+            failed_step: None,
             reporter: reporter.clone(),
         }
     }
@@ -61,7 +76,8 @@ impl TierRun {
     /// A page beside this tier, for checks of which it is not known yet whether they count: [`TierRun::adopt`] or drop it.
     #[must_use]
     pub fn aside(&self) -> Self {
-        Self::new(self.tier, &self.reporter, true)
+        let leaves_out_generic = self.leaves_out_generic;
+        Self { leaves_out_generic, ..Self::new(self.tier, &self.reporter, true) }
     }
 
     /// Takes over the checks of a page beside it.
@@ -79,6 +95,19 @@ impl TierRun {
         self.checks.iter().all(|check| check.status == status)
     }
 
+    /// The same with its generic checks left out: its operations are done and judged, and what only looks is not.
+    #[must_use]
+    pub fn without_generic(mut self) -> Self {
+        self.leaves_out_generic = true;
+        self
+    }
+
+    /// Whether its generic checks are left out.
+    #[must_use]
+    pub fn leaves_out_generic(&self) -> bool {
+        self.leaves_out_generic
+    }
+
     /// The tier.
     #[must_use]
     pub fn tier(&self) -> Tier {
@@ -87,7 +116,14 @@ impl TierRun {
 
     /// Records a check and says how it ended.
     pub fn record(&mut self, check: CheckReport) {
-        let check = mutation::as_it_counts(check);
+        let mut check = mutation::as_it_counts(check);
+        if let Some(step) = &self.step {
+            if check.status == Status::Fail {
+                let said = || format!("{}: {}", step.name, check.message);
+                self.failed_step.get_or_insert_with(said);
+            }
+            check.name = format!("{}: {}", step.name, check.name);
+        }
         if !self.is_aside {
             self.reporter.check(self.tier, &check);
         }
@@ -120,10 +156,33 @@ impl TierRun {
         self.settling = Some(settling);
     }
 
-    /// Whether a check failed so far.
+    /// Begins a step: until its end, checks carry its name, and earlier failures are none of its own.
+    pub fn begin_step(&mut self, name: String) {
+        self.reporter.note(format!("step {name}"));
+        self.step = Some(Step { name, started: Instant::now(), begins: self.checks.len() });
+    }
+
+    /// Ends a step. Returns how it went, what failed first in it, and its seconds.
+    pub fn end_step(&mut self) -> (Status, String, f64) {
+        let Some(step) = self.step.take() else { return (Status::Unverified, String::new(), 0.0) };
+        let checks = self.checks.get(step.begins..).unwrap_or_default();
+        let failed = checks.iter().find(|check| check.status == Status::Fail);
+        let passed = checks.iter().any(|check| check.status == Status::Pass);
+        let (status, reason) = match failed {
+            Some(failed) => (Status::Fail, failed.message.clone()),
+            None if passed && checks.iter().all(|check| check.status != Status::Unverified) => {
+                (Status::Pass, String::new())
+            }
+            None => (Status::Unverified, "it was not judged to its end".to_owned()),
+        };
+        (status, reason, rounded(step.started.elapsed().as_secs_f64()))
+    }
+
+    /// Whether a check failed so far, within the present step where there is one.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.checks.iter().any(|check| check.status == Status::Fail)
+        let begins = self.step.as_ref().map_or(0, |step| step.begins);
+        self.checks.iter().skip(begins).any(|check| check.status == Status::Fail)
     }
 
     /// What the first failed check says.
@@ -156,7 +215,7 @@ impl TierRun {
                 (TierOutcome::Unverified(Unjudged::NotReached), "the run was stopped".to_owned())
             }
             Some(TierStop::Failed) | None => match failed.first() {
-                Some(first) => (TierOutcome::Fail, first.message.clone()),
+                Some(first) => (TierOutcome::Fail, self.failed_step.unwrap_or_else(|| first.message.clone())),
                 None if unsure.is_some() => {
                     let check = unsure.map(|check| format!("{}: {}", check.name, check.message));
                     (TierOutcome::Unverified(Unjudged::CouldNotRun), check.unwrap_or_default())
@@ -164,6 +223,11 @@ impl TierRun {
                 None if passed == 0 => {
                     (TierOutcome::Unverified(Unjudged::NoCheckRan), "no check ran".to_owned())
                 }
+                // Its operations went well, and nobody looked at what came of them.
+                None if self.leaves_out_generic && !self.checks.iter().any(is_own) => (
+                    TierOutcome::Unverified(Unjudged::NothingToLookFor),
+                    "its generic checks were left out, and the recipe has none of its own for it".to_owned(),
+                ),
                 None => {
                     let stability = Limits::default().stability;
                     let too_fast = too_fast(self.tier, self.started.elapsed(), self.settling, stability);
@@ -184,6 +248,11 @@ impl TierRun {
         });
         outcome
     }
+}
+
+/// Whether a check that held is the recipe's.
+fn is_own(check: &CheckReport) -> bool {
+    check.origin != Origin::Generic && check.status == Status::Pass
 }
 
 fn generic(name: &str, status: Status, since: Instant, message: String) -> CheckReport {

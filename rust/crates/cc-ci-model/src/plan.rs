@@ -36,9 +36,11 @@ pub struct Plan {
     pub head: CommitSha,
     /// Where the upgrade starts; `None`: install is judged at head.
     pub base: Option<Base>,
+    /// Releases between base and head that the upgrade climbs through, oldest first; none but for `--from all`.
+    pub rungs: Vec<Base>,
     /// All plannable tiers in the order of the run.
     pub tiers: Vec<PlannedTier>,
-    /// Deploys that are counted: 1, as the upgrade happens in place.
+    /// Deploys that are counted: 1, as the upgrade to head happens in place, and one for each rung of a ladder.
     pub expected_deploys: u32,
 }
 
@@ -49,6 +51,8 @@ pub struct PlanFacts<'a> {
     pub head: &'a CommitSha,
     /// The base, or why there is none.
     pub base: &'a Result<Base, NoBase>,
+    /// Releases between base and head that the upgrade climbs through.
+    pub rungs: &'a [Base],
     /// The tiers asked for; `None` for all.
     pub asked: Option<&'a [Tier]>,
     /// Tiers the recipe's settings declare as not applicable, with their reasons.
@@ -77,7 +81,9 @@ pub fn plan(facts: &PlanFacts<'_>) -> Plan {
     let tiers: Vec<PlannedTier> = tiers.collect();
     let upgrades =
         tiers.iter().any(|planned| planned.tier == Tier::Upgrade && planned.decision == Decision::Run);
-    Plan { head: facts.head.clone(), base: base.filter(|_| upgrades), tiers, expected_deploys: 1 }
+    let rungs = if upgrades { facts.rungs.to_vec() } else { Vec::new() };
+    let expected_deploys = 1 + u32::try_from(rungs.len()).unwrap_or(u32::MAX - 1);
+    Plan { head: facts.head.clone(), base: base.filter(|_| upgrades), rungs, tiers, expected_deploys }
 }
 
 fn decide(tier: Tier, facts: &PlanFacts<'_>, wanted: bool) -> (Decision, String) {
@@ -104,7 +110,12 @@ fn decide(tier: Tier, facts: &PlanFacts<'_>, wanted: bool) -> (Decision, String)
     }
     match (tier, facts.base) {
         (Tier::Upgrade, Err(error)) => (Decision::NotApplicable, error.to_string()),
-        (Tier::Upgrade, Ok(base)) => (Decision::Run, format!("from {} to {}", base.name, facts.head.short())),
+        (Tier::Upgrade, Ok(base)) => {
+            let through: Vec<&str> = facts.rungs.iter().map(|rung| rung.name.as_str()).collect();
+            let through =
+                if through.is_empty() { String::new() } else { format!(" through {}", through.join(", ")) };
+            (Decision::Run, format!("from {}{through} to {}", base.name, facts.head.short()))
+        }
         (Tier::Custom, _) if facts.custom_checks == 0 => {
             (Decision::NotPlanned, "no custom checks yet".to_owned())
         }
@@ -149,7 +160,8 @@ mod tests {
         base: &'a Result<Base, NoBase>,
         declared: &'a [(Tier, String)],
     ) -> PlanFacts<'a> {
-        PlanFacts { head, base, asked: None, declared, available: &Tier::PLANNABLE, custom_checks: 1 }
+        let available = &Tier::PLANNABLE;
+        PlanFacts { head, base, rungs: &[], asked: None, declared, available, custom_checks: 1 }
     }
 
     #[test]
@@ -181,6 +193,20 @@ mod tests {
         let plan = plan(&PlanFacts { asked: Some(&asked), ..facts(&head, &base, &[]) });
         assert_eq!(plan.running().collect::<Vec<_>>(), [Tier::Install, Tier::Custom]);
         assert_eq!(plan.base, None, "without an upgrade the app is installed at head");
+    }
+
+    #[test]
+    fn each_rung_of_a_ladder_is_a_planned_deploy_and_named() {
+        let (head, base) = (head(), Ok(base()));
+        let rungs = [Base { name: "1.1.0+1".into(), ..base.clone().unwrap() }];
+        let facts = PlanFacts { rungs: &rungs, ..facts(&head, &base, &[]) };
+        let climbing = plan(&facts);
+        assert_eq!((climbing.rungs.len(), climbing.expected_deploys), (1, 2));
+        let upgrade = climbing.tiers.iter().find(|tier| tier.tier == Tier::Upgrade).unwrap();
+        assert_eq!(upgrade.reason, "from 1.0.0+1 through 1.1.0+1 to aaaaaaaa");
+        let asked = [Tier::Install];
+        let without = plan(&PlanFacts { asked: Some(&asked), ..facts });
+        assert_eq!((without.rungs.len(), without.expected_deploys), (0, 1), "no upgrade, no ladder");
     }
 
     #[test]

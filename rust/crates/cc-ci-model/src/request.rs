@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::{GitSource, NameError, PrNumber, Recipe, quoted};
 use crate::tier::{Tier, UnknownTier, parse_list};
+use crate::upgrade_ladder::UpgradeFrom;
 
 /// Which deployer carries a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -59,8 +60,8 @@ pub struct Request {
     pub pr: PrNumber,
     /// The tiers asked for; without it, all.
     pub tiers: Option<Vec<Tier>>,
-    /// Version the upgrade starts from.
-    pub from: Option<String>,
+    /// Where the upgrade starts.
+    pub from: Option<UpgradeFrom>,
     /// Who asked, by which right and where: kept as a receipt.
     pub receipt: Receipt,
 }
@@ -101,8 +102,13 @@ pub enum RequestError {
     #[error("no recipe given: say --recipe NAME or set RECIPE")]
     NoRecipe,
     /// A version with characters no tag has.
-    #[error("version {0} is not valid: give a release tag such as 1.2.0+3.4.5")]
+    #[error("version {0} is not valid: give a release tag such as 1.2.0+3.4.5, or all")]
     Version(String),
+    /// A start for an upgrade that the same request leaves out.
+    #[error(
+        "--from {0} says where the upgrade starts, and the tiers asked for leave the upgrade out: add it, or drop --from"
+    )]
+    FromWithoutUpgrade(String),
 }
 
 /// The texts a request is made of, from options or from a build's parameters. Empty texts count as absent, since
@@ -131,22 +137,21 @@ impl RequestText {
     pub fn parse(self, receipt: Receipt) -> Result<Request, RequestError> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let recipe = given(self.recipe).ok_or(RequestError::NoRecipe)?;
-        let from = given(self.from);
-        if let Some(version) = &from {
-            let fine = version.len() <= 100
-                && version
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-' | b'_'));
-            if !fine {
-                return Err(RequestError::Version(quoted(version)));
-            }
+        let from =
+            |text: String| UpgradeFrom::parse(&text).ok_or_else(|| RequestError::Version(quoted(&text)));
+        let from = given(self.from).map(from).transpose()?;
+        let tiers = given(self.tiers).map(|text| parse_list(&text)).transpose()?;
+        if let (Some(from), Some(tiers)) = (&from, &tiers)
+            && !tiers.contains(&Tier::Upgrade)
+        {
+            return Err(RequestError::FromWithoutUpgrade(from.to_string()));
         }
         Ok(Request {
             recipe: Recipe::parse(&recipe)?,
             source: given(self.source).map(|text| GitSource::parse(&text)).transpose()?,
             reference: given(self.reference).map(|text| GitRef::parse(&text)).transpose()?,
             pr: given(self.pr).map_or(Ok(PrNumber(0)), |text| PrNumber::parse(&text))?,
-            tiers: given(self.tiers).map(|text| parse_list(&text)).transpose()?,
+            tiers,
             from,
             receipt,
         })
@@ -180,6 +185,10 @@ mod tests {
             let request = RequestText { reference: Some(bad.into()), ..text("a") };
             assert!(request.parse(Receipt::default()).is_err(), "{bad}");
         }
+        let contradiction =
+            RequestText { from: Some("all".into()), tiers: Some("install,backup".into()), ..text("a") };
+        let refused = contradiction.parse(Receipt::default());
+        assert_eq!(refused, Err(RequestError::FromWithoutUpgrade("all".to_owned())));
         for bad in ["$(id)", "1 2", "x\n"] {
             let request = RequestText { from: Some(bad.into()), ..text("a") };
             assert!(request.parse(Receipt::default()).is_err(), "{bad}");

@@ -41,6 +41,9 @@ pub struct RunResult {
     pub plan: Vec<PlannedTier>,
     /// Version or branch the upgrade started from.
     pub base: Option<BaseName>,
+    /// The steps of an upgrade that climbed through more than one release; empty for any other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ladder: Vec<Step>,
     /// Planned tiers in the order of the run, then teardown.
     pub tiers: Vec<TierReport>,
     /// Deploys made and deploys the plan expected.
@@ -153,6 +156,21 @@ pub struct BaseName {
     pub reason: String,
 }
 
+/// One step of an upgrade through several releases.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Step {
+    /// Release that the step goes to, or the short commit of head.
+    pub to: String,
+    /// Release that was deployed before it, whether or not that step held.
+    pub from: String,
+    /// How it ended.
+    pub status: Status,
+    /// The first thing that did not hold.
+    pub reason: String,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
 /// One tier as it ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TierReport {
@@ -246,7 +264,7 @@ impl WitnessState {
 pub struct Image {
     /// Service that ran it.
     pub service: String,
-    /// `base` or `head`.
+    /// `base`, `head`, or `between` for a release on the way from one to the other.
     pub side: String,
     /// Name as the compose file spells it.
     pub name: String,
@@ -324,6 +342,7 @@ impl RunResult {
             level_reason: "the run has not ended".to_owned(),
             plan: Vec::new(),
             base: None,
+            ladder: Vec::new(),
             tiers: Vec::new(),
             deploys: Deploys::default(),
             teardown: None,

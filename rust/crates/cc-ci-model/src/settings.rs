@@ -124,6 +124,8 @@ pub struct Limits {
     pub admission_wait: HumanDuration,
     /// How long `cc-ci run --keep` leaves the stack of a red run standing.
     pub keep: HumanDuration,
+    /// Releases before head that `--from all` climbs at most, the newest ones.
+    pub ladder: usize,
     /// Free disk below which nothing starts.
     pub disk_floor: ByteSize,
     /// Available memory below which nothing starts.
@@ -140,6 +142,7 @@ impl Default for Limits {
             lock_wait: HumanDuration::seconds(3600),
             admission_wait: HumanDuration::seconds(900),
             keep: HumanDuration::seconds(8 * 3600),
+            ladder: 10,
             disk_floor: ByteSize::mebibytes(2048),
             memory_floor: ByteSize::mebibytes(256),
         }

@@ -87,6 +87,8 @@ pub struct Release {
     pub commit: CommitSha,
     /// Whether head descends from that commit.
     pub is_ancestor_of_head: bool,
+    /// Whether that commit descends from head, so that an upgrade from it would go backwards.
+    pub contains_head: bool,
     /// Whether the tag is annotated; a lightweight one deploys all the same and is a lint finding.
     pub is_annotated: bool,
 }
@@ -136,6 +138,14 @@ pub enum NoBase {
         /// What was asked for, quoted.
         wanted: String,
     },
+    /// The version asked for was made after head.
+    #[error(
+        "version {wanted} descends from the commit under test: that would be a downgrade, ask for an older release"
+    )]
+    Newer {
+        /// What was asked for, quoted.
+        wanted: String,
+    },
 }
 
 /// Chooses the base: the version asked for; else the newest release that head descends from and is not head; else
@@ -160,6 +170,9 @@ pub fn choose_base(
         };
         if release.commit == *head {
             return Err(NoBase::IsHead { wanted: crate::names::quoted(wanted) });
+        }
+        if release.contains_head {
+            return Err(NoBase::Newer { wanted: crate::names::quoted(wanted) });
         }
         return Ok(Base {
             name: wanted.to_owned(),
@@ -196,7 +209,8 @@ mod tests {
 
     fn release(version: &str, commit: char, is_ancestor_of_head: bool) -> Release {
         let version = RecipeVersion::parse(version).unwrap();
-        Release { version, commit: sha(commit), is_ancestor_of_head, is_annotated: true }
+        let contains_head = false;
+        Release { version, commit: sha(commit), is_ancestor_of_head, contains_head, is_annotated: true }
     }
 
     #[test]
@@ -239,6 +253,9 @@ mod tests {
             choose_base(&sha('a'), &releases, None, Some("1.0.0+1")),
             Err(NoBase::IsHead { .. })
         ));
+        let newer = [Release { contains_head: true, ..release("3.0.0+1", 'e', false) }];
+        let asked = choose_base(&sha('d'), &newer, None, Some("3.0.0+1"));
+        assert!(matches!(asked, Err(NoBase::Newer { .. })), "that would be a downgrade");
         let message = choose_base(&sha('d'), &releases, None, Some("9\n")).unwrap_err().to_string();
         assert_eq!(
             message,

@@ -226,7 +226,10 @@ impl Checkout {
         let merged = self
             .must(&["for-each-ref", "--format=%(refname:strip=2)", "--merged", head.as_str(), "refs/tags"])
             .await?;
-        let ancestors: Vec<&str> = merged.lines().collect();
+        let later = self
+            .must(&["for-each-ref", "--format=%(refname:strip=2)", "--contains", head.as_str(), "refs/tags"])
+            .await?;
+        let (ancestors, later): (Vec<&str>, Vec<&str>) = (merged.lines().collect(), later.lines().collect());
         let releases = all.lines().filter_map(|line| {
             let mut columns = line.split('\t');
             let (name, kind, object) = (columns.next()?, columns.next()?, columns.next()?);
@@ -235,6 +238,7 @@ impl Checkout {
                 version: RecipeVersion::parse(name)?,
                 commit: CommitSha::parse(target).ok()?,
                 is_ancestor_of_head: ancestors.contains(&name),
+                contains_head: later.contains(&name),
                 is_annotated: kind == "tag",
             })
         });

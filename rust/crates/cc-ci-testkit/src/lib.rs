@@ -15,6 +15,7 @@ pub mod onlooker;
 pub mod own_registry;
 pub mod packages;
 pub mod patience;
+pub mod probe_recipe;
 pub mod program;
 pub mod progress;
 pub mod public_image;

@@ -75,7 +75,7 @@ pub struct RequestArgs {
     /// Tiers to run, separated by commas: lint, install, upgrade, backup, restore, custom [default: all].
     #[arg(long, env = "STAGES", hide_env_values = true, value_name = "A,B")]
     pub tiers: Option<String>,
-    /// Release to upgrade from [default: the newest older one].
+    /// Release to upgrade from, or `all`: from the oldest through every release [default: the newest older one].
     #[arg(long, env = "VERSION", hide_env_values = true, value_name = "VERSION")]
     pub from: Option<String>,
     /// Who deploys.

@@ -48,6 +48,19 @@ pub fn print_result(printer: &mut Printer, result: &RunResult) {
         ]);
     }
     printer.table(&table);
+    if !result.ladder.is_empty() {
+        printer.line("");
+        let mut table = Table::new(["step", "status", "seconds", ""]);
+        for step in &result.ladder {
+            table.row([
+                format!("{} → {}", step.from, step.to).into(),
+                Cell::styled(style(step.status), step.status.word()),
+                format!("{:7.1}", step.seconds).into(),
+                step.reason.clone().into(),
+            ]);
+        }
+        printer.table(&table);
+    }
     for tier in &result.tiers {
         for check in tier.checks.iter().filter(|check| check.status != Status::Pass) {
             let sign = printer.style(style(check.status), check.status.word());

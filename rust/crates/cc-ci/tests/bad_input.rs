@@ -270,3 +270,73 @@ fn a_bad_argument_says_in_the_last_line_of_the_log_that_there_was_no_run() {
     let ended = self::host().run(&replaced(&sound, "--tiers", "nonsense"));
     assert_eq!((ended.code, ended.stdout.as_str()), (64, ""), "{ended}");
 }
+
+#[test]
+fn start_of_an_upgrade_that_cannot_be_is_a_bad_argument() {
+    let host = host();
+    let folder = host.path("repositories/released");
+    let mut repository = RecipeRepository::create(&folder).expect("a repository");
+    repository.put(&files()).expect("its files");
+    let old = repository.commit("first").expect("a commit");
+    repository.release("0.1.0+1").expect("a tag");
+    repository.commit("second").expect("a commit");
+    repository.release("0.2.0+1").expect("a tag");
+    let head = repository.pull_request(1, &[("README.md", "x")]).expect("a pull request");
+    let arguments = host.arguments_for("some-recipe", &repository, &head);
+
+    let ended = host.run(&replaced(&arguments, "--from", "0.3.0+1"));
+    is_bad_argument(&host, &ended, &["0.3.0+1", "its releases are: 0.2.0+1, 0.1.0+1"]);
+    let at_old = replaced(&arguments, "--ref", &old);
+    let ended = host.run(&replaced(&at_old, "--from", "0.1.0+1"));
+    is_bad_argument(&host, &ended, &["the commit under test itself"]);
+    let ended = host.run(&replaced(&at_old, "--from", "0.2.0+1"));
+    is_bad_argument(&host, &ended, &["downgrade"]);
+    let contradiction = replaced(&replaced(&arguments, "--from", "all"), "--tiers", "install");
+    let ended = host.run(&contradiction);
+    is_bad_argument(&host, &ended, &["--from all", "leave the upgrade out"]);
+
+    let mut plan = replaced(&arguments, "--from", "all");
+    plan[0] = "plan".to_owned();
+    let ended = host.run(&plan);
+    assert_eq!(ended.code, 0, "{ended}");
+    assert!(ended.stdout.contains("from 0.1.0+1 through 0.2.0+1 to"), "{ended}");
+    assert!(ended.stdout.contains("deploys   2"), "{ended}");
+}
+
+#[test]
+fn stale_base_repair_is_flagged_before_anything_is_touched() {
+    let host = host();
+    let folder = host.path("repositories/mended");
+    let mut repository = RecipeRepository::create(&folder).expect("a repository");
+    repository.put(&files()).expect("its files");
+    repository.commit("first").expect("a commit");
+    repository.release("0.2.0+1").expect("a tag");
+    let head = repository.pull_request(1, &[("README.md", "x")]).expect("a pull request");
+    let mut arguments = host.arguments_for("some-recipe", &repository, &head);
+    arguments[0] = "plan".to_owned();
+    let repair = host.path("recipes/some-recipe/previous");
+    std::fs::create_dir_all(&repair).expect("a folder for test data");
+    std::fs::write(repair.join("compose.previous.yml"), "services: {}\n").expect("a file");
+    let ended = host.run(&arguments);
+    assert_eq!(ended.code, 2, "{ended}");
+    assert!(sentence(&ended).contains("no file VERSION"), "{ended}");
+
+    std::fs::write(repair.join("VERSION"), "0.1.0+1").expect("a file");
+    let ended = host.run(&arguments);
+    assert_eq!(ended.code, 0, "{ended}");
+    assert!(ended.stdout.contains("previous/ is stale: it mends release 0.1.0+1"), "{ended}");
+    std::fs::write(repair.join("VERSION"), "0.2.0+1").expect("a file");
+    let ended = host.run(&arguments);
+    assert!(ended.stdout.contains("previous/ mends release 0.2.0+1: compose.previous.yml"), "{ended}");
+}
+
+#[test]
+fn opt_out_that_means_nothing_is_a_bad_argument() {
+    for (setting, words) in
+        [("CCCI_SKIP_GENERIC_BAKCUP=1", "BACKUP"), ("CCCI_SKIP_GENERIC=yes", "set it to 1")]
+    {
+        let host = host().started_by(&["env", setting]);
+        let arguments = recipe(&host, &files());
+        is_bad_argument(&host, &host.run(&arguments), &[setting.split('=').next().expect("a name"), words]);
+    }
+}

@@ -91,7 +91,10 @@ impl<'a> Examiner<'a> {
     ) -> Result<(), TierStop> {
         let name = tier.tier();
         let evidence = self.evidence(name);
-        let (seeds, markers, lock) = (self.seeds.clone(), self.markers.clone(), self.lock);
+        let (seeds, mut markers, lock) = (self.seeds.clone(), self.markers.clone(), self.lock);
+        if tier.leaves_out_generic() {
+            markers.clear();
+        }
         self.reporter.progress("looking for the data from before the backup");
         let mut reports = self
             .looking(name, &evidence, async |looking| {

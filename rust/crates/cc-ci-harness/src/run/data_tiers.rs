@@ -8,7 +8,6 @@ use super::{Hands, Stop, Story, untouched};
 use crate::backup_tier::{self, Stage};
 use crate::prepare::Prepared;
 use crate::restore_tier;
-use crate::tier_run::TierRun;
 
 impl Story<'_> {
     /// Backup and restore of what is deployed now; without meaning where its labels do not ask for it.
@@ -23,7 +22,7 @@ impl Story<'_> {
             self.without_meaning(&[Tier::Backup, Tier::Restore], "what is deployed has no backup labels");
             return Ok(());
         };
-        let mut tier = TierRun::begin(Tier::Backup, &self.reporter);
+        let mut tier = self.begin(Tier::Backup);
         let (kept, stop) = match backup_tier::backup(&mut tier, &mut stage, plan).await {
             Ok(kept) => (Some(kept), None),
             Err(stop) => (None, Some(stop)),
@@ -32,7 +31,7 @@ impl Story<'_> {
         let Some(kept) = kept.filter(|_| self.goes_on() && prepared.plan.runs(Tier::Restore)) else {
             return Ok(());
         };
-        let mut tier = TierRun::begin(Tier::Restore, &self.reporter);
+        let mut tier = self.begin(Tier::Restore);
         let restored = restore_tier::restore(&mut tier, &mut stage, &kept).await;
         self.end_tier(tier, restored.err(), app, hands).await
     }

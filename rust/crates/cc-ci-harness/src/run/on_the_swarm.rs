@@ -1,17 +1,15 @@
 //! The chapters on the swarm: install, upgrade in place, and what stands on them.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use cc_ci_model::convergence::Limits as ConvergenceLimits;
-use cc_ci_model::head_proof::proves_head;
 use cc_ci_model::names::CommitSha;
 use cc_ci_model::outcome::{Ending, TierOutcome};
+use cc_ci_model::previous::stale;
 use cc_ci_model::tier::Tier;
 use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, NativeDeployer, Rendered};
 use cc_ci_swarm::registry_login::Logins;
-use cc_ci_swarm::snapshot;
 use cc_ci_swarm::teardown::teardown;
 
 use super::{Hands, Stop, Story, trouble};
@@ -19,9 +17,9 @@ use crate::admission::admit;
 use crate::backup_tier::Stage;
 use crate::deploying::Deploying;
 use crate::examine::{Data, Examiner};
+use crate::failure_evidence;
 use crate::prepare::Prepared;
-use crate::side::{self, Side};
-use crate::standing;
+use crate::side::Side;
 use crate::tier_run::{TierRun, TierStop};
 
 impl Story<'_> {
@@ -73,16 +71,16 @@ impl Story<'_> {
         .await?;
 
         // Install: the deploy is counted only while the lock is held.
-        let mut tier = TierRun::begin(Tier::Install, &reporter);
+        let mut tier = self.begin(Tier::Install);
         self.count_deploy(&hands.lock);
         let mut stop = self
             .install_side(&mut tier, app, &rendered, (first_side, first), &deploying, &mut examiner)
             .await
             .err();
         if first_side == Side::Base && stop == Some(TierStop::Failed) {
-            crate::failure_evidence::keep(docker, &app.stack, Tier::Upgrade, &reporter).await;
+            failure_evidence::keep(docker, &app.stack, (Tier::Upgrade, None), &reporter).await;
             let cause = tier.first_failure().unwrap_or_default();
-            self.give_up_base(tier, &cause);
+            self.give_up_base(tier, prepared, &cause);
             examiner.detach().await;
             let progress = |text: &str| reporter.progress(&format!("removing the base: {text}"));
             let bound = self.setup.teardown_bound();
@@ -92,7 +90,7 @@ impl Story<'_> {
             let Some((_, head)) = self.head_alone(app, prepared).await? else { return Ok(()) };
             rendered = head;
             reporter.update(|result| result.deploys.expected += 1);
-            tier = TierRun::begin(Tier::Install, &reporter);
+            tier = self.begin(Tier::Install);
             self.count_deploy(&hands.lock);
             stop = self
                 .install_side(
@@ -107,10 +105,13 @@ impl Story<'_> {
                 .err();
         }
         self.end_tier(tier, stop, app, hands).await?;
+        if self.goes_on() && !self.is_done(Tier::Upgrade) {
+            self.note_needless_repair(prepared);
+        }
 
         if self.goes_on() && prepared.plan.runs(Tier::Upgrade) && !self.is_done(Tier::Upgrade) {
-            let mut tier = TierRun::begin(Tier::Upgrade, &reporter);
-            let stop = match self.upgrade(&mut tier, app, prepared, &deploying, &mut examiner).await {
+            let mut tier = self.begin(Tier::Upgrade);
+            let stop = match self.climb(&mut tier, app, prepared, &deploying, &mut examiner).await {
                 Ok(head) => {
                     rendered = head;
                     None
@@ -130,7 +131,7 @@ impl Story<'_> {
             self.back_up_and_restore(stage, prepared, hands).await?;
         }
         if self.goes_on() && prepared.plan.runs(Tier::Custom) {
-            let mut tier = TierRun::begin(Tier::Custom, &reporter);
+            let mut tier = self.begin(Tier::Custom);
             let checked = examiner.checks(&mut tier).await;
             self.end_tier(tier, checked.err(), app, hands).await?;
         }
@@ -156,51 +157,26 @@ impl Story<'_> {
         examiner.plant(tier).await
     }
 
-    /// Head goes in place over base: converged, proven to be head, on head's images, with the data still there.
-    pub(super) async fn upgrade(
-        &self,
-        tier: &mut TierRun,
-        app: &mut App,
-        prepared: &Prepared,
-        deploying: &Deploying<'_>,
-        examiner: &mut Examiner<'_>,
-    ) -> Result<Rendered, TierStop> {
-        let since = Instant::now();
-        let (head, added) = match side::take(self.setup, app, Side::Head, &prepared.head).await {
-            Ok(taken) => taken,
-            Err(error) => return Err(deploying.stop(tier, "compose of head is sound", since, error)),
+    /// The base stands without the repair that the test data holds for another release.
+    fn note_needless_repair(&self, prepared: &Prepared) {
+        let Some((previous, base)) = self.setup.previous.as_ref().zip(prepared.plan.base.as_ref()) else {
+            return;
         };
-        if !added.is_empty() {
-            self.reporter.update(|result| {
-                result
-                    .customisation
-                    .push(format!("new secrets of head were added to the .env: {}", added.join(", ")));
-            });
+        if stale(&previous.version, &prepared.plan).is_some() {
+            let line = format!("previous/ is no longer needed: {} stands without it; remove it", base.name);
+            self.reporter.warn(line.clone());
+            self.reporter.update(|result| result.customisation.push(line));
         }
-        let docker = deploying.docker;
-        let objects = standing::lasting(docker, app).await?;
-        // What leads to the tasks of the base closes while head goes to the swarm.
-        let landing = deploying.land(tier, app, &head, Side::Head, &prepared.head);
-        let (landed, ()) = tokio::join!(landing, examiner.detach());
-        let landed = landed?;
-        self.say_limits(&landed.deployed.limits);
-        let (deployed, settled, early) =
-            examiner.settle(tier, app, &head, (deploying, landed), Data::Expect).await?;
-        let since = Instant::now();
-        let labels = snapshot::service_labels(docker, &app.stack, "app")
-            .await
-            .map_err(|error| standing::ours(&error))?;
-        let label = labels.get(&format!("coop-cloud.{}.chaos-version", app.stack));
-        match proves_head(label.map(String::as_str), &prepared.head) {
-            Ok(()) => tier.passed("head is what runs", since, deployed.chaos_version.clone()),
-            Err(error) => return Err(tier.failed("head is what runs", since, error.to_string())),
+    }
+
+    /// Begins a tier, loudly where generic checks of it are left out.
+    pub(super) fn begin(&self, name: Tier) -> TierRun {
+        let tier = TierRun::begin(name, &self.reporter);
+        if !self.setup.opt_outs.leaves_out(name) {
+            return tier;
         }
-        standing::images_are_heads(tier, app, &head, &settled)?;
-        crate::pinned::tags_follow_digests(docker, tier, &self.reporter.result()).await?;
-        standing::kept(docker, tier, app, &objects).await?;
-        examiner.look(tier, app, &head, (&settled, early), Data::Expect).await?;
-        examiner.checks(tier).await?;
-        Ok(head)
+        self.reporter.warn(format!("!! the generic checks of {name} are left out"));
+        tier.without_generic()
     }
 
     /// A tier's end: into the outcomes, and with logs kept where it failed. Trouble, refusal and cancel end the story.
@@ -214,7 +190,7 @@ impl Story<'_> {
         let name = tier.tier();
         let refused = matches!(stop, Some(TierStop::Refused(_)));
         if !refused && (stop.is_some() || tier.has_failed()) {
-            crate::failure_evidence::keep(&hands.host.docker, &app.stack, name, &self.reporter).await;
+            failure_evidence::keep(&hands.host.docker, &app.stack, (name, None), &self.reporter).await;
         }
         let outcome = tier.end(stop.as_ref());
         self.outcomes.push((name, outcome));

@@ -80,7 +80,7 @@ impl Story<'_> {
         if first_side == Side::Base {
             // The .env of the base side is what the app starts from: it is put back after the look at head.
             let env = app.env.clone();
-            match side::take(self.setup, app, Side::Head, &prepared.head).await {
+            match side::take(self.setup, app, Side::Head, (&prepared.head, None)).await {
                 Ok((rendered, _)) => match side::configs(app, &rendered) {
                     Ok(configs) => {
                         self.say_notes(app, &rendered);
@@ -92,10 +92,15 @@ impl Story<'_> {
             }
             app.env = env;
         }
-        let (rendered, _) = match side::take(self.setup, app, first_side, first).await {
+        let release = prepared.plan.base.as_ref().map(|base| base.name.as_str());
+        let (rendered, _) = match side::take(self.setup, app, first_side, (first, release)).await {
             Ok(taken) => taken,
             Err(error) if first_side == Side::Base && error.fault() != Fault::Ours => {
-                self.give_up_base(TierRun::begin(Tier::Install, &self.reporter), &error.to_string());
+                self.give_up_base(
+                    TierRun::begin(Tier::Install, &self.reporter),
+                    prepared,
+                    &error.to_string(),
+                );
                 return self.head_alone(app, prepared).await;
             }
             Err(error) => return self.recipe_fault(Tier::Install, "compose is sound", error).map(|()| None),
@@ -123,7 +128,9 @@ impl Story<'_> {
 
     /// The base cannot be deployed by the recipe's own fault: that is no fault of the commit under test. Install is judged at
     /// head, and the upgrade is nobody's to judge; what was seen of the base stands in its report.
-    pub(super) fn give_up_base(&mut self, base: TierRun, cause: &str) {
+    pub(super) fn give_up_base(&mut self, base: TierRun, prepared: &Prepared, cause: &str) {
+        // No ladder is climbed from a release that does not stand.
+        let rungs = u32::try_from(prepared.plan.rungs.len()).unwrap_or(u32::MAX);
         let reason = format!("the base release does not deploy ({cause}); install is judged at head");
         self.reporter.warn(reason.clone());
         // Where head is at fault already, its failure stands.
@@ -131,7 +138,10 @@ impl Story<'_> {
             return;
         }
         let report = base.into_report(Tier::Upgrade, Status::Unverified, reason);
-        self.reporter.update(|result| result.tiers.push(report));
+        self.reporter.update(|result| {
+            result.tiers.push(report);
+            result.deploys.expected = result.deploys.expected.saturating_sub(rungs);
+        });
         self.outcomes.push((Tier::Upgrade, TierOutcome::Unverified(Unjudged::BaseDoesNotDeploy)));
     }
 
@@ -146,7 +156,7 @@ impl Story<'_> {
             app.checkout.switch(head).await?;
             let (abra, recipe) = (self.reporter.folder().abra(), &self.setup.request.recipe);
             app.env = side::new_env(&abra, &app.checkout, recipe, head.short(), &app.domain)?;
-            side::take(self.setup, app, Side::Head, head).await
+            side::take(self.setup, app, Side::Head, (head, None)).await
         };
         match taken.await {
             Ok((rendered, _)) => Ok(Some((Side::Head, rendered))),

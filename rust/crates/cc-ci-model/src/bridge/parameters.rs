@@ -177,6 +177,8 @@ pub fn is_login(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::upgrade_ladder::UpgradeFrom;
+
     use super::*;
     use crate::request::RequestText;
     use crate::tier::Tier;
@@ -233,7 +235,8 @@ mod tests {
         for (command, stages, version) in [
             (Command::Run(Scope::Whole), None, None),
             (Command::Run(Scope::Only(tiers.clone())), Some(tiers), None),
-            (Command::Run(Scope::From("1.0.0+2".to_owned())), None, Some("1.0.0+2".to_owned())),
+            (Command::Run(Scope::From("1.0.0+2".to_owned())), None, UpgradeFrom::parse("1.0.0+2")),
+            (Command::Run(Scope::From("all".to_owned())), None, Some(UpgradeFrom::All)),
         ] {
             let sent = parameters(command);
             let pairs = sent.pairs();

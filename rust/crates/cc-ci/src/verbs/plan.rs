@@ -33,7 +33,7 @@ pub(super) fn print(setup: &Setup, json: bool, masker: &Masker) -> Result<ExitSt
         Err(PrepareError::Trouble(trouble)) => anyhow::bail!("{}: {}", trouble.place, trouble.what),
     };
     let plan = &prepared.plan;
-    let customisation = cc_ci_harness::customisation::of(setup);
+    let customisation = cc_ci_harness::customisation::of(setup, plan);
     let mut printer = Printer::stdout(masker);
     if json {
         let base = plan.base.as_ref().map(

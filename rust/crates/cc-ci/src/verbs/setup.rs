@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use cc_ci_harness::previous::Previous;
 use cc_ci_harness::setup::{Setup, WhenRed};
 use cc_ci_model::bridge::parameters;
+use cc_ci_model::opt_outs::OptOuts;
 use cc_ci_model::recipe_toml::RecipeToml;
 use cc_ci_model::request::{Request, RequestText};
 use cc_ci_model::settings::{DeployerChoice, Settings, ViaChoice};
@@ -25,11 +27,15 @@ pub(super) fn setup(args: RequestArgs) -> Result<Setup> {
     let request = request(args)?;
     let test_data = test_data(&settings).join(request.recipe.as_str());
     let recipe_toml = recipe_toml(&test_data)?;
+    let previous = Previous::read(&test_data)?;
+    let opt_outs = opt_outs().map_err(|error| BadArgument(error.to_string()))?;
     Ok(Setup {
         request,
         settings,
         recipe_toml,
         test_data,
+        previous,
+        opt_outs,
         paths: StatePaths::from_environment(),
         deployer,
         via,
@@ -61,6 +67,16 @@ fn request(args: RequestArgs) -> Result<Request, BadArgument> {
         from: args.from,
     };
     text.parse(receipt).map_err(|error| bad(&error))
+}
+
+/// What the caller's environment leaves out.
+fn opt_outs() -> Result<OptOuts, cc_ci_model::opt_outs::OptOutError> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+    };
+    let variables: Vec<(String, String)> = std::env::vars_os().filter_map(text).collect();
+    let variables = variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    OptOuts::read(environment::CCCI_SKIP_GENERIC, variables)
 }
 
 /// The file that was named, whether it is there or not.
