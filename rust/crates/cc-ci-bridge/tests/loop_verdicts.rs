@@ -66,12 +66,15 @@ fn a_members_comment_becomes_a_run_and_its_verdict_stands_on_the_pull_request() 
 fn a_red_recipe_is_a_failure_with_what_was_seen() {
     let engine = engine_or_skip!();
     let mut stage = Stage::new(&engine);
-    let canary = canaries::all(&engine).into_iter().find(|canary| canary.name.contains("crash")).unwrap();
+    let canary =
+        canaries::all(&engine).into_iter().find(|canary| canary.name == "canary-rolls-back").unwrap();
     let pr = stage.recipe(&canary);
     stage.start_bridge();
     let comment = stage.forge.comment(MEMBER, &pr, "!testme").unwrap();
     let text = stage.wait_for_answer(&pr, comment, "❌ **`");
-    assert!(text.contains("**fail**"), "{text}");
+    for words in ["| upgrade | ❌ **fail** |", "rolled back"] {
+        assert!(text.contains(words), "{words} is missing in {text}");
+    }
     stage.wait_until_settled();
     assert_eq!(stage.status_of(&pr).unwrap().0, "failure");
     assert_eq!(stage.runs_of(comment).len(), 1, "a red recipe is not tried again");
