@@ -122,7 +122,7 @@ pub(crate) fn recipe(shelf: &Shelf, recipe: &Recipe) -> Markup {
         .filter_map(|entry| Some((entry, entry.summary.as_ref().ok()?)))
         .collect();
     let steadiness = history(runs.iter().map(|(_, summary)| *summary));
-    let newest: Vec<&Summary> = runs.iter().rev().rev().take(40).map(|(_, summary)| *summary).collect();
+    let newest: Vec<&Summary> = runs.iter().take(40).map(|(_, summary)| *summary).collect();
     let oldest_first = || newest.iter().rev();
     let levels: Vec<(f64, Face)> = oldest_first().map(|run| (f64::from(run.level), run.face())).collect();
     let times: Vec<(f64, Face)> =

@@ -154,3 +154,33 @@ fn check_config_names_the_mistake() {
     write(&file, "title = \"x\"\n");
     assert_eq!(run().status.code(), Some(0));
 }
+
+#[test]
+fn an_inherited_socket_is_served_and_no_other_is_opened() {
+    use std::io::{BufRead as _, Read as _, Write as _};
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("runs")).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // What systemd does: the socket is descriptor 3, and the process is told its own number.
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" serve --listen 192.0.2.1:1 3<&0"])
+        .arg(env!("CARGO_BIN_EXE_cc-ci-dashboard"))
+        .env("CCCI_STATE_DIR", folder.path())
+        .stdin(std::os::fd::OwnedFd::from(listener))
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let asked = std::net::TcpStream::connect(address).and_then(|mut stream| {
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(60)))?;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer)
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.contains(&address.to_string()), "{line}");
+    assert!(asked.unwrap().ends_with("ok\n"));
+}
