@@ -83,9 +83,9 @@ pub(crate) fn moment(then: Option<jiff::Timestamp>) -> Markup {
     }
 }
 
-/// Bars of one number per run, oldest first: server-rendered, and told in words beside it.
-pub(crate) fn bars(title: &str, values: &[(f64, Face)]) -> Markup {
-    let most = values.iter().map(|(value, _)| *value).filter(|value| value.is_finite()).fold(0.0, f64::max);
+/// Bars of one number per run, oldest first; the chart reaches at least up to `top`. The table beside it has the words.
+pub(crate) fn bars(title: &str, values: &[(f64, Face)], top: f64) -> Markup {
+    let most = values.iter().map(|(value, _)| *value).filter(|value| value.is_finite()).fold(top, f64::max);
     if values.len() < 2 || most <= 0.0 {
         return html! {};
     }

@@ -134,7 +134,7 @@ pub(crate) fn recipe(shelf: &Shelf, recipe: &Recipe) -> Markup {
         p { img src={ "/badge/" (recipe) ".svg" } alt={ "badge of " (recipe) } height="20"; }
         @if runs.is_empty() { p { "No run yet." } }
         div.charts {
-            (bars("level", &levels)) (bars("seconds of all tiers", &times)) (bars("largest memory", &memory))
+            (bars("level, of 5", &levels, 5.0)) (bars("seconds of all tiers", &times, 0.0)) (bars("largest memory", &memory, 0.0))
         }
         @if steadiness.repeated > 0 {
             p { (steadiness.unsteady) " of " (steadiness.repeated) " commits that were judged more than once were red and green." }
