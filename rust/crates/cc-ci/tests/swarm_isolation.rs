@@ -146,7 +146,8 @@ fn two_commits_of_one_recipe_run_beside_each_other_and_share_nothing() {
     }
     let [first, second] = runs.each_mut().map(|(_, _, run)| open_files(run));
     assert!(first.len() > 1, "a run has at least its log and its locks open: {first:?}");
-    let shared: Vec<_> = first.intersection(&second).collect();
+    // One is meant for all: runs that pull and deploy keep the janitor's hands off the images together.
+    let shared: Vec<_> = first.intersection(&second).filter(|path| !path.ends_with("images.lock")).collect();
     assert!(shared.is_empty(), "{shared:?}");
     for (words, commit, run) in &mut runs {
         run.wait_for_event("\"tier_ended\",\"tier\":\"upgrade\"");
