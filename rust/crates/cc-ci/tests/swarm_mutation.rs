@@ -38,11 +38,10 @@ const ROWS: &[Row] = &[
     row("canary-secret", "install", &["secrets are made"]),
     Row { ends: 2, is_selected: true, ..row("canary-long-name", "install", &["compose is sound"]) },
     Row {
-        ends: 2,
         is_selected: true,
         ..row("canary-long-name-at-head", "install,upgrade", &["compose of head is sound"])
     },
-    Row { ends: 2, ..row("canary-config", "install,upgrade", &["changed configs have a new version"]) },
+    row("canary-config", "install,upgrade", &["changed configs have a new version"]),
     row("canary-crash-loop", "install", &["deploy converges"]),
     Row { is_selected: true, ..row("canary-not-serving", "install", &["is really serving"]) },
     row("canary-crashes-late", "install,upgrade", &["deploy converges"]),
