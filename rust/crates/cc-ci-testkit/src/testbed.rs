@@ -99,6 +99,17 @@ impl TestEngine {
     pub fn docker(&self) -> Program {
         Program::new("docker").env("DOCKER_HOST", &self.docker_host)
     }
+
+    /// Whether the CLI deploys jobs: that of Debian 12 (20.10) does not know their modes yet, that of 23.0 does.
+    pub fn cli_knows_jobs(&self) -> bool {
+        let version =
+            self.docker().args(["version", "--format", "{{.Client.Version}}"]).run().unwrap_or_default();
+        version
+            .split('.')
+            .next()
+            .and_then(|major| major.trim().parse::<u32>().ok())
+            .is_some_and(|major| major >= 23)
+    }
 }
 
 impl crate::image::Docker for TestEngine {
