@@ -1,4 +1,5 @@
-//! Switches that make one check of ours hold whatever it saw, so that tests can show that nothing else does its work.
+//! Switches that make one check of ours hold whatever it saw, so that tests can show that no later tier does its work. A
+//! tier ends at that check all the same: what would have come behind it there is not asked.
 //!
 //! Compiled in with the feature `mutation` alone: tests of the program have it, the released program never (a check of
 //! `cargo xtask check` asks cargo). What is switched off is named in `CCCI_MUTATION`, separated by `;`; a `*` in a name

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::bridge::intent::StatusState;
 use crate::outcome::VerdictWord;
 use crate::result::{RunResult, RunState};
+use crate::result_line::{PREFIX, ResultLine};
 use crate::sweep::Liveness;
 
 /// A build that Drone calls running has its run's folder after this time, or its runner died. The longest clone is shorter.
@@ -167,15 +168,18 @@ impl Over {
     }
 }
 
-/// Finds the result in a step's log: the last line that begins with `cc-ci-result: `.
+/// Finds the result in a step's log: the last line that begins with [`PREFIX`]. A call that was no run says there why.
 #[must_use]
 pub fn read_log(log: &str) -> LogFact {
     let clean = |line: &str| strip_colour(line).trim().to_owned();
     for line in log.lines().rev().take(50) {
         let line = clean(line);
-        let Some(json) = line.strip_prefix("cc-ci-result: ") else { continue };
+        let Some(json) = line.strip_prefix(PREFIX) else { continue };
         if let Ok(result) = RunResult::read(json) {
             return LogFact::Result(Box::new(result));
+        }
+        if let Ok(ResultLine::BadArgument { bad_argument, .. }) = serde_json::from_str(json) {
+            return LogFact::NoResult(bad_argument);
         }
         let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
         if value.get("duplicate").is_some() {
@@ -262,6 +266,9 @@ mod tests {
         let log = format!("+ cc-ci run\nhello\n\u{1b}[2mcc-ci-result: {json}\u{1b}[0m\n+ :\n");
         assert_eq!(read_log(&log), LogFact::Result(Box::new(result())));
         assert_eq!(read_log("cc-ci-result: {\"duplicate\":{\"comment\":1}}\n"), LogFact::Duplicate);
+        let refused =
+            format!("+ cc-ci run\n{}\n", ResultLine::bad_argument("unknown tier x").line().unwrap());
+        assert_eq!(read_log(&refused), LogFact::NoResult("unknown tier x".to_owned()));
         assert_eq!(
             read_log("+ cc-ci plan\na\n\n\u{1b}[31mb\u{1b}[0m\n"),
             LogFact::NoResult("a\nb".to_owned())
