@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use cc_ci_testkit::patience;
@@ -90,25 +90,52 @@ fn binary_of(message: &str) -> Option<TestBinary> {
 }
 
 /// A binary that is still running after this hangs: the longest of them deploys for a few minutes.
-const LIMIT: Duration = Duration::from_secs(1800);
+pub(crate) const LIMIT: Duration = Duration::from_secs(1800);
 
 impl TestBinary {
     /// Runs it through `command` (which starts the program it is given, inside a namespace or not), passes on what it
     /// writes, and counts.
     pub(crate) fn run(&self, command: impl FnOnce(&PathBuf) -> Command) -> anyhow::Result<Count> {
-        self.run_within(LIMIT, command)
+        self.run_as("", LIMIT, command)
     }
 
-    /// The same with a limit of its own.
-    pub(crate) fn run_within(
+    /// The same with a limit of its own, each line behind a prefix that tells it from those of programs beside it.
+    pub(crate) fn run_as(
         &self,
+        prefix: &str,
         limit: Duration,
         command: impl FnOnce(&PathBuf) -> Command,
     ) -> anyhow::Result<Count> {
-        say(format!("     Running {}", self.name));
+        say(format!("{prefix}     Running {}", self.name));
+        let begin = Instant::now();
         let mut command = command(&self.path);
         command.current_dir(&self.package).env("CARGO_MANIFEST_DIR", &self.package);
-        counted_into(command, &self.name, limit, std::io::stdout(), std::io::stderr())
+        let marked = |stream| Marked { prefix: prefix.to_owned(), stream };
+        let (out, err): (Box<dyn Write + Send>, Box<dyn Write + Send>) =
+            (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
+        let count = counted_into(command, &self.name, limit, marked(out), marked(err))?;
+        if !prefix.is_empty() {
+            say(format!("{prefix}     {} took {:.0} s", self.name, begin.elapsed().as_secs_f32()));
+        }
+        Ok(count)
+    }
+}
+
+/// A stream whose every write is a whole line, which gets a prefix.
+struct Marked {
+    prefix: String,
+    stream: Box<dyn Write + Send>,
+}
+
+impl Write for Marked {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        // In one piece, so that the lines of two programs never mix.
+        self.stream.write_all(&[self.prefix.as_bytes(), line].concat())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,7 +12,7 @@ use cc_ci_testkit::testbed::{self, Testbed};
 use cc_ci_testkit::{go_program, packages, rust_program};
 
 use crate::check;
-use crate::test_binaries::{Count, Kind, TestBinary, counted};
+use crate::test_binaries::{Count, Kind, LIMIT, TestBinary, counted};
 use crate::workspace;
 
 /// A layer, in the order they run.
@@ -63,6 +64,12 @@ const LONG: [(&str, (&str, &str)); 3] = [
     ("cc-ci/swarm_storm", ("CCCI_TEST_STORM", "big")),
     ("cc-ci/swarm_mutation", ("CCCI_TEST_MUTATION", "all")),
 ];
+
+/// Test programs that compare the whole machine before and after: nothing else may start or end beside them.
+const ALONE: [&str; 1] = ["cc-ci-testkit/swarm_bystander"];
+
+/// More engines than this cost more memory than they save time: mostly, tests wait for stability windows.
+const MOST_LANES: usize = 2;
 
 /// A long test program that is still running after this hangs.
 const LONG_LIMIT: Duration = Duration::from_secs(3 * 3600);
@@ -203,17 +210,50 @@ fn servers() -> anyhow::Result<Count> {
     Ok(count)
 }
 
-/// Runs the tests that need an engine inside the network of one private engine.
+/// Runs the tests that need an engine, each test program inside the network of one of a few private engines.
 fn swarm(binaries: &[TestBinary]) -> anyhow::Result<Outcome> {
-    beside_an_engine(binaries.len(), |bed| run_all(binaries.iter(), |path| in_engine(bed, path)))
+    let (alone, beside): (Vec<_>, Vec<_>) =
+        binaries.iter().cloned().partition(|binary| ALONE.contains(&binary.name.as_str()));
+    let wanted = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let lanes = wanted.min(MOST_LANES).min(beside.len()).max(1);
+    beside_engines(binaries.len(), lanes, |beds| {
+        let mut count = in_lanes(&beside, beds)?;
+        if let Some(bed) = beds.first() {
+            count += run_all(alone.iter(), |path| in_engine(bed, path))?;
+        }
+        Ok(count)
+    })
+}
+
+/// One lane per engine; each takes the next test program when it is done with one, so that none waits for a slow one.
+fn in_lanes(binaries: &[TestBinary], beds: &[Testbed]) -> anyhow::Result<Count> {
+    let next = AtomicUsize::new(0);
+    let lane = |index: usize, bed: &Testbed| {
+        let prefix = if beds.len() > 1 { format!("{}| ", index + 1) } else { String::new() };
+        let mut count = Count::default();
+        while let Some(binary) = binaries.get(next.fetch_add(1, Ordering::Relaxed)) {
+            count += binary.run_as(&prefix, LIMIT, |path| in_engine(bed, path))?;
+        }
+        anyhow::Ok(count)
+    };
+    std::thread::scope(|scope| {
+        let lanes: Vec<_> =
+            beds.iter().enumerate().map(|(index, bed)| scope.spawn(move || lane(index, bed))).collect();
+        let mut count = Count::default();
+        for lane in lanes {
+            count += lane.join().map_err(|_| anyhow::anyhow!("a lane of tests broke off"))??;
+        }
+        Ok(count)
+    })
 }
 
 /// The same for long tests, each made long by a variable.
 fn long(binaries: &[(TestBinary, (&str, &str))]) -> anyhow::Result<Outcome> {
-    beside_an_engine(binaries.len(), |bed| {
+    beside_engines(binaries.len(), 1, |beds| {
         let mut count = Count::default();
+        let bed = beds.first().context("no engine was started")?;
         for (binary, (name, value)) in binaries {
-            count += binary.run_within(LONG_LIMIT, |path| {
+            count += binary.run_as("", LONG_LIMIT, |path| {
                 let mut command = in_engine(bed, path);
                 command.env(name, value);
                 command
@@ -229,10 +269,11 @@ fn in_engine(bed: &Testbed, path: &PathBuf) -> Command {
     command
 }
 
-/// Starts an engine with all that tests want, for these tests, and removes it.
-fn beside_an_engine(
+/// Starts engines with all that tests want, for these tests, and removes them.
+fn beside_engines(
     wanted: usize,
-    tests: impl FnOnce(&Testbed) -> anyhow::Result<Count>,
+    engines: usize,
+    tests: impl FnOnce(&[Testbed]) -> anyhow::Result<Count>,
 ) -> anyhow::Result<Outcome> {
     if !nix::unistd::geteuid().is_root() {
         let count = Count { skipped: wanted.max(1) as u64, ..Count::default() };
@@ -242,10 +283,17 @@ fn beside_an_engine(
     packages::ensure(packages::ENGINE)?;
     packages::ensure(packages::PROGRAMS)?;
     packages::ensure(packages::TOOLCHAINS)?;
-    say("starting a private Docker engine with registry, images and Traefik");
-    let bed = Testbed::start(Proxy::Traefik)?;
-    let count = tests(&bed)?;
-    say("removing the private Docker engine");
-    bed.stop()?;
+    let mut beds = Vec::new();
+    for number in 1..=engines {
+        say(format!(
+            "starting private Docker engine {number} of {engines}, with registry, images and Traefik"
+        ));
+        beds.push(Testbed::start(Proxy::Traefik)?);
+    }
+    let count = tests(&beds)?;
+    say("removing the private Docker engines");
+    for bed in beds {
+        bed.stop()?;
+    }
     Ok(count.into())
 }
