@@ -115,14 +115,19 @@ pub async fn backup<'s>(
     let message = format!("{} volumes, {} services with hooks", plan.volumes.len(), plan.hooks.len());
     tier.passed("labels can be obeyed", since, message);
     let checkout = stage.checkout(tier).await?;
-    stage.settle(tier, &plan, STANDS).await?;
-    stage.examiner.mark(tier, stage.app, stage.rendered).await?;
-    stage.examiner.plant(tier).await?;
     let (docker, lock, cancellation) =
         (stage.deploying.docker, stage.deploying.lock, stage.deploying.cancellation);
     let names = (&stage.app.stack, &stage.app.run);
     let masker = stage.deploying.reporter.masker();
-    let restic = Restic::create(docker, names, stage.helper_image, masker, lock, cancellation).await;
+    // restic takes about a second to choose how costly its key shall be: meanwhile the data is planted.
+    let restic = Restic::create(docker, names, stage.helper_image, masker, lock, cancellation);
+    let planted = async {
+        stage.settle(tier, &plan, STANDS).await?;
+        stage.examiner.mark(tier, stage.app, stage.rendered).await?;
+        stage.examiner.plant(tier).await
+    };
+    let (restic, planted) = tokio::join!(restic, planted);
+    planted?;
     let restic = restic.map_err(|error| stage.ours(tier, &error))?;
     let mut outside = BTreeMap::new();
     let mut attempt = 1;
@@ -189,8 +194,8 @@ impl<'s> Stage<'s, '_> {
         }
         let check = "a snapshot is made";
         let is_dumped = plan.volumes.values().any(|volume| volume.is_dumped);
-        let snapshot = match made {
-            Ok(snapshot) => snapshot,
+        let (snapshot, nodes) = match made {
+            Ok(made) => made,
             Err(error) if error.is_recipes_fault() => {
                 return Err(setback(check, error.to_string(), is_dumped));
             }
@@ -213,7 +218,6 @@ impl<'s> Stage<'s, '_> {
             tier.passed(check, since, message);
             return Ok(snapshot);
         }
-        let nodes = restic.list(&snapshot).await.map_err(|error| self.ours(tier, &error))?;
         let found = faults(plan, &self.examiner.expected_markers(), &nodes);
         if !found.is_empty() {
             self.keep(tier, "the snapshot", &shown(&nodes));

@@ -19,7 +19,8 @@ const STANDS: std::time::Duration = std::time::Duration::from_secs(1);
 /// The tier fails, is cancelled or meets trouble.
 pub async fn restore(tier: &mut TierRun, stage: &mut Stage<'_, '_>, kept: &Kept<'_>) -> Result<(), TierStop> {
     let checkout = stage.checkout(tier).await?;
-    let mut settled = stage.settle(tier, &kept.plan, STANDS).await?;
+    // It stood through the backup just now; whether it still does is seen at once.
+    let mut settled = stage.settle(tier, &kept.plan, std::time::Duration::ZERO).await?;
     let mutation = stage.examiner.mutate(tier).await?;
     if let Some(anew) = stage.without_own_layers(tier, kept).await? {
         settled = anew;

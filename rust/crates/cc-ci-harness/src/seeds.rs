@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 use cc_ci_model::outcome::Status;
 use cc_ci_model::recipe_toml::{Placeholders, Seed, SeedStep};
 use cc_ci_model::result::{CheckReport, Origin};
+use futures_util::{StreamExt, stream};
 
 use crate::checks::{Looking, Seen, Unseen};
 use crate::hands::{AppHands, HandsError, TaskProbe, Volumes};
 
+/// Markers that are laid or looked for at the same time. Each needs a helper container, and an app may have many volumes.
+const AT_ONCE: usize = 4;
 /// How long the app may take to be there for a seed's step.
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -111,8 +114,7 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
         places: impl Iterator<Item = (String, String)>,
         title: impl Fn(&str) -> String,
     ) -> (Vec<VolumeMarker>, Vec<CheckReport>) {
-        let (mut laid, mut reports) = (Vec::new(), Vec::new());
-        for (volume, file) in places {
+        let lay_one = async |(volume, file): (String, String)| {
             let marker = fresh_marker();
             let report = self
                 .report(&title(&volume), WITHIN, || async {
@@ -120,12 +122,13 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
                     Ok(Seen::Right(format!("{file} in {volume}")))
                 })
                 .await;
-            if report.status == Status::Pass {
-                laid.push(VolumeMarker { volume, file, marker });
-            }
-            reports.push(CheckReport { origin: Origin::Generic, ..report });
-        }
-        (laid, reports)
+            let report = CheckReport { origin: Origin::Generic, ..report };
+            (VolumeMarker { volume, file, marker }, report)
+        };
+        let laid: Vec<_> = stream::iter(places).map(lay_one).buffered(AT_ONCE).collect().await;
+        let reports = laid.iter().map(|(_, report)| report.clone()).collect();
+        let holds = |(_, report): &(VolumeMarker, CheckReport)| report.status == Status::Pass;
+        (laid.into_iter().filter(holds).map(|(marker, _)| marker).collect(), reports)
     }
 
     /// Looks for the markers in the volumes, once: a volume without its marker does not get it back by waiting.
@@ -135,8 +138,7 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
         planted: &[VolumeMarker],
         after: &str,
     ) -> Vec<CheckReport> {
-        let mut reports = Vec::new();
-        for marker in planted {
+        let expect_one = async |marker: &VolumeMarker| {
             let start = Instant::now();
             let name = format!("the marker in {} is there after {after}", marker.volume);
             let report = self
@@ -148,10 +150,9 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
                     }
                 })
                 .await;
-            let seconds = start.elapsed().as_secs_f64();
-            reports.push(CheckReport { origin: Origin::Generic, seconds, ..report });
-        }
-        reports
+            CheckReport { origin: Origin::Generic, seconds: start.elapsed().as_secs_f64(), ..report }
+        };
+        stream::iter(planted).map(expect_one).buffered(AT_ONCE).collect().await
     }
 }
 

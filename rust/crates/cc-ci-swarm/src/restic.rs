@@ -146,11 +146,15 @@ impl<'a> Restic<'a> {
         format!("{}{VOLUME}", self.stack.prefix())
     }
 
-    /// Archives `paths`, which lie in `volumes`.
+    /// Archives `paths`, which lie in `volumes`; also returns everything that is in the snapshot.
     ///
     /// # Errors
     /// [`ResticError`]. One of several paths that is missing is none: look into the snapshot.
-    pub async fn backup(&self, volumes: &[String], paths: &[String]) -> Result<Snapshot, ResticError> {
+    pub async fn backup(
+        &self,
+        volumes: &[String],
+        paths: &[String],
+    ) -> Result<(Snapshot, Vec<Archived>), ResticError> {
         let (tag, host) = (self.run.to_string(), self.stack.to_string());
         let mut words = vec!["backup", "--json", "--host", &host, "--tag", &tag, "--"];
         words.extend(paths.iter().map(String::as_str));
@@ -167,38 +171,19 @@ impl<'a> Restic<'a> {
             return Err(self.answer("backup", "no summary with a snapshot in it"));
         };
         let number = |key: &str| summary[key].as_u64().unwrap_or_default();
-        // The summary may name the snapshot by its first digits only; which one it is, the list says.
-        let listed = self.restic(&["snapshots", "--json", "--tag", &tag, "--host", &host], &[], true).await?;
-        let listed: Vec<Value> = serde_json::from_slice(&listed.stdout)
-            .map_err(|error| self.answer("snapshots", error.to_string()))?;
-        let found = listed.iter().find(|one| one["id"].as_str().is_some_and(|id| id.starts_with(short)));
-        let text = |key: &str| found.and_then(|one| one[key].as_str()).map(str::to_owned);
-        let Some((id, time)) = text("id").zip(text("time")) else {
-            return Err(self.answer("snapshots", format!("no snapshot {short}")));
-        };
-        let (files, bytes) = (number("total_files_processed"), number("total_bytes_processed"));
-        Ok(Snapshot { id, time, files, bytes })
-    }
-
-    /// Everything in a snapshot.
-    ///
-    /// # Errors
-    /// [`ResticError`].
-    pub async fn list(&self, snapshot: &Snapshot) -> Result<Vec<Archived>, ResticError> {
-        let output = self.restic(&["ls", "--json", "--", &snapshot.id], &[], true).await?;
-        if output.is_cut {
+        let listed = self.restic(&["ls", "--json", "--", short], &[], true).await?;
+        if listed.is_cut {
             return Err(self.answer("ls", "more files than can be looked at"));
         }
-        let nodes = json_lines(&output.stdout).into_iter().filter_map(|line| {
-            let kind = match line["type"].as_str()? {
-                "file" => NodeKind::File,
-                "dir" => NodeKind::Folder,
-                _ => NodeKind::Other,
-            };
-            let path = line["path"].as_str()?.to_owned();
-            Some(Archived { path, kind, size: line["size"].as_u64().unwrap_or_default() })
-        });
-        Ok(nodes.collect())
+        let listed = json_lines(&listed.stdout);
+        // The list begins with the snapshot itself: the summary may name it by its first digits, and has no time.
+        let found = listed.iter().find(|line| line["struct_type"] == "snapshot");
+        let text = |key: &str| found.and_then(|one| one[key].as_str()).map(str::to_owned);
+        let Some((id, time)) = text("id").filter(|id| id.starts_with(short)).zip(text("time")) else {
+            return Err(self.answer("ls", format!("no snapshot {short}")));
+        };
+        let (files, bytes) = (number("total_files_processed"), number("total_bytes_processed"));
+        Ok((Snapshot { id, time, files, bytes }, listed.iter().filter_map(archived).collect()))
     }
 
     /// Beginning and end of a file in a snapshot.
@@ -279,6 +264,17 @@ impl<'a> Restic<'a> {
     fn answer(&self, verb: &str, what: impl Into<String>) -> ResticError {
         ResticError::Answer { verb: verb.to_owned(), stack: self.stack.to_string(), what: what.into() }
     }
+}
+
+/// One line of restic's list: a file, a folder or the like; `None` for the snapshot itself.
+fn archived(line: &Value) -> Option<Archived> {
+    let kind = match line["type"].as_str()? {
+        "file" => NodeKind::File,
+        "dir" => NodeKind::Folder,
+        _ => NodeKind::Other,
+    };
+    let path = line["path"].as_str()?.to_owned();
+    Some(Archived { path, kind, size: line["size"].as_u64().unwrap_or_default() })
 }
 
 /// The last lines of what went wrong; with `--json` restic writes errors as objects.
