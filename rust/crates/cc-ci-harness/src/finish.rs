@@ -11,7 +11,7 @@ use cc_ci_model::result::{RunState, Teardown, TierReport, WitnessState};
 use cc_ci_model::tier::Tier;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::mask::scan_folder;
-use cc_ci_process::wait::{Look, Waiting, wait_for};
+use cc_ci_process::wait::{Look, WaitError, Waiting, wait_for};
 use cc_ci_swarm::docker::Docker;
 use cc_ci_swarm::inventory::survey;
 use cc_ci_swarm::lock::HeldLock;
@@ -141,9 +141,10 @@ pub async fn remove(
     removal
 }
 
-/// Waits for the last processes of the run: one that was just ended takes a moment to be gone.
+/// Waits for the last processes of the run, since one that was just ended takes a moment to be gone; and ends those that
+/// left their group and go on, such as a daemon that a program of the run has made.
 async fn processes_are_gone(reporter: &Reporter, cancellation: &Cancellation) -> Result<(), String> {
-    let waiting = Waiting { deadline: Duration::from_secs(10), interval: Duration::from_millis(50) };
+    let waiting = Waiting { deadline: Duration::from_secs(2), interval: Duration::from_millis(50) };
     let sentence = "waiting for the run's processes to end";
     let (id, folder) = (reporter.result().run.id, reporter.folder().clone());
     let runs = folder.root().parent().unwrap_or(folder.root());
@@ -156,7 +157,16 @@ async fn processes_are_gone(reporter: &Reporter, cancellation: &Cancellation) ->
             Look::NotYet(names.join(", "))
         })
     });
-    gone.await.map_err(|error| error.to_string())
+    match gone.await {
+        Ok(()) => Ok(()),
+        Err(WaitError::Failed { reason, .. }) => Err(format!("{sentence}: {reason}")),
+        Err(WaitError::TimedOut { .. } | WaitError::Cancelled { .. }) => {
+            let ended = processes::end(runs, &id, cancellation).await?;
+            let names: Vec<String> = ended.iter().map(ToString::to_string).collect();
+            reporter.note(format!("ended what outlived its program: {}", names.join(", ")));
+            Ok(())
+        }
+    }
 }
 
 /// Decides the verdict, writes the result for good and says the last line of the log.

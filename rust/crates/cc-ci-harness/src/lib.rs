@@ -3,7 +3,6 @@
 pub mod admission;
 pub mod app_socket;
 pub mod backup_tier;
-pub mod certificate;
 pub mod checks;
 pub mod claim;
 pub mod customisation;

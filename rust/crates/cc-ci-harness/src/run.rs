@@ -374,11 +374,16 @@ impl<'a> Story<'a> {
 
     /// Every way out: removal and its proof, where anything can have been made; then the tiers as they stand.
     async fn leave(mut self, ending: &Ending) -> (Vec<(Tier, TierOutcome)>, Removal) {
-        let removal = match self.hands.take().and_then(Arc::into_inner) {
-            Some(Hands { host, lock, record, world }) => {
+        let removal = match self.hands.take().map(Arc::try_unwrap) {
+            Some(Ok(Hands { host, lock, record, world })) => {
                 let (state, bound) = (&self.setup.paths.state, self.setup.teardown_bound());
                 remove(&host.docker, &world, lock, record, state, bound, &self.reporter).await
             }
+            // A defect of ours: nothing can be removed, so nothing is clean, and the next sweep has the record.
+            Some(Err(hands)) => Removal {
+                left: vec![format!("the stack {}, which cc-ci itself still has in hand", hands.world.stack)],
+                ..Removal::default()
+            },
             None => {
                 if let Err(error) = self.reporter.folder().remove_working_files() {
                     self.reporter.warn(format!("removing the run's working files: {error}"));

@@ -8,6 +8,7 @@ use cc_ci_model::result::{RunResult, RunState, Teardown, WitnessState};
 use cc_ci_model::sweep::{Code, Liveness, settle as decide};
 use cc_ci_process::atomic::write_json;
 use cc_ci_process::cancel::Cancellation;
+use cc_ci_swarm::alive::liveness;
 use cc_ci_swarm::processes;
 use cc_ci_swarm::reap::remove_working_files;
 use cc_ci_swarm::traces::{Content, Folder};
@@ -33,7 +34,8 @@ pub(crate) async fn end_processes(
     };
     for (run, left) in found {
         let is_dead = |folder: &Folder| folder.trace.id == run && folder.trace.liveness == Liveness::Dead;
-        if !folders.iter().any(is_dead) {
+        // Asked once more: a folder that was listed at the moment it was made was not locked yet.
+        if !folders.iter().any(is_dead) || liveness(&host.paths.runs.join(run.as_str())) != Liveness::Dead {
             continue;
         }
         let names: Vec<String> = left.iter().map(ToString::to_string).collect();
@@ -70,8 +72,8 @@ pub(crate) fn settle(
             diary.say(Code::ReapIncomplete, folder.trace.id.as_str(), error.to_string());
             continue;
         }
-        // Only with the proof: an incomplete reaping still needs the .env to be found.
-        if !matches!(outcome, Some(Outcome::Left(_)))
+        // Only with the proof: what was not looked at, or not removed, still needs the .env to be found.
+        if !matches!(outcome, Some(Outcome::Left(_) | Outcome::NotDone(_)))
             && let Err(error) = remove_working_files(&root)
         {
             diary.say(Code::ReapIncomplete, folder.trace.id.as_str(), error.to_string());
@@ -96,6 +98,9 @@ fn interrupted(result: &RunResult, outcome: Option<&Outcome>, now: jiff::Timesta
             let what = format!("the janitor could not remove everything: {}", left.join(", "));
             (what, BTreeMap::new(), left.clone())
         }
+        Some(Outcome::NotDone(why)) => {
+            (format!("what it left was not looked for: {why}"), BTreeMap::new(), Vec::new())
+        }
         None => ("nothing of it was left on the swarm".to_owned(), BTreeMap::new(), Vec::new()),
     };
     settled.trouble = Some(Trouble {
@@ -103,7 +108,7 @@ fn interrupted(result: &RunResult, outcome: Option<&Outcome>, now: jiff::Timesta
         place: "run".to_owned(),
         retry: true,
     });
-    if settled.teardown.is_none() && outcome.is_some() {
+    if settled.teardown.is_none() && matches!(outcome, Some(Outcome::Reaped(_) | Outcome::Left(_))) {
         let evidence =
             TeardownEvidence { created: removed.clone(), removed, left, ..TeardownEvidence::default() };
         settled.teardown = Some(Teardown { evidence, witness: WitnessState::None });

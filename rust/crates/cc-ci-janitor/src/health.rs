@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cc_ci_model::sweep::Code;
 use cc_ci_process::atomic::write_json;
-use cc_ci_swarm::certificate::days_left;
+use cc_ci_swarm::certificate::{days_left, valid_until};
 use cc_ci_swarm::room_left::{Addresses, DiskRoom, disk, proxy_addresses};
 
 use crate::diary::Diary;
@@ -37,7 +37,7 @@ const RENEWAL_DAYS: i64 = 14;
 
 /// Writes it. What could not be measured is null: an old number would be taken for a new one.
 pub(crate) async fn renew(host: &Host, seen: Option<&Seen>, diary: &mut Diary) -> Result<(), String> {
-    let certificate_days = certificate_days(host, diary);
+    let certificate_days = certificate_days(host, diary).await;
     let mut disks = BTreeMap::new();
     let mut add = |name, path: &Path| {
         if let Ok(room) = disk(path) {
@@ -51,7 +51,10 @@ pub(crate) async fn renew(host: &Host, seen: Option<&Seen>, diary: &mut Diary) -
         if let Ok(info) = seen.docker.info().await {
             add("docker", Path::new(&info.data_root));
         }
-        addresses = proxy_addresses(&seen.docker).await.map_err(|error| error.to_string())?;
+        match proxy_addresses(&seen.docker).await {
+            Ok(found) => addresses = found,
+            Err(error) => diary.say(Code::Warn, "addresses", error.to_string()),
+        }
     }
     let health = Health {
         schema: SCHEMA,
@@ -69,10 +72,10 @@ pub(crate) async fn renew(host: &Host, seen: Option<&Seen>, diary: &mut Diary) -
 }
 
 /// Asks the proxy for the certificate of an app of this zone. A host without a proxy has none, and that is no news.
-fn certificate_days(host: &Host, diary: &mut Diary) -> Option<i64> {
+async fn certificate_days(host: &Host, diary: &mut Diary) -> Option<i64> {
     let name = format!("cc-ci-health.{}", host.settings.zone);
-    let days = match days_left(host.settings.proxy.address, &name, jiff::Timestamp::now()) {
-        Ok(days) => days,
+    let days = match valid_until(&name, host.settings.proxy.address).await {
+        Ok(until) => days_left(until, jiff::Timestamp::now()),
         Err(error) => {
             tracing::debug!(code = "no-certificate", "{error}");
             return None;

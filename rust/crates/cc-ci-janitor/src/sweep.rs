@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use cc_ci_model::names::{RunDomain, StackName};
+use cc_ci_model::names::StackName;
 use cc_ci_model::sweep::{Candidate, Code, Decision, Liveness, LockFacts, candidates, decide};
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_swarm::docker::Docker;
@@ -70,6 +70,8 @@ impl Report {
 pub(crate) enum Outcome {
     Reaped(Reaped),
     Left(Vec<String>),
+    /// Nothing is known of them, for this reason; a later sweep looks.
+    NotDone(String),
 }
 
 /// Sweeps once.
@@ -141,11 +143,9 @@ async fn look(
     let mut outcomes = BTreeMap::new();
     for candidate in found {
         if cancellation.is_cancelled() {
-            diary.say(
-                Code::CouldNotCheck,
-                candidate.domain.as_str(),
-                "the sweep was cancelled before its turn",
-            );
+            let why = "the sweep was cancelled before its turn";
+            diary.say(Code::CouldNotCheck, candidate.domain.as_str(), why);
+            outcomes.insert(candidate.domain.to_string(), Outcome::NotDone(why.to_owned()));
             continue;
         }
         let outcome = one(host, mode, cancellation, diary, &docker, &candidate, &traces.inventory).await;
@@ -179,8 +179,10 @@ async fn one(
     let (facts, lock) = probe(host, mode, candidate);
     let decision = decide(candidate, &facts)?;
     let code = decision.code;
+    let is_left_alone = matches!(code, Code::CouldNotCheck | Code::KeepLive | Code::WarnOldLock);
+    let not_done = is_left_alone.then(|| Outcome::NotDone(decision.reason.clone()));
     diary.note(decision);
-    let (Mode::Real, Some(lock)) = (mode, lock) else { return None };
+    let (Mode::Real, Some(lock)) = (mode, lock) else { return not_done };
     let domain = candidate.domain.as_str();
     match code {
         Code::ReapDead => {}
@@ -197,7 +199,7 @@ async fn one(
             {
                 diary.say(Code::Warn, domain, error.to_string());
             }
-            return None;
+            return not_done;
         }
     }
     let ground =
@@ -208,6 +210,10 @@ async fn one(
         Ok(reaped) => {
             diary.say(Code::Reaped, domain, format!("removed {}, nothing is left", reaped.words()));
             Some(Outcome::Reaped(reaped))
+        }
+        Err(error) if error.is_alive() => {
+            diary.say(Code::CouldNotCheck, domain, error.to_string());
+            Some(Outcome::NotDone(error.to_string()))
         }
         Err(error) => {
             let code = if error.is_newborn() { Code::StopNewborn } else { Code::ReapIncomplete };
@@ -228,12 +234,12 @@ fn probe(host: &Host, mode: Mode, candidate: &Candidate) -> (LockFacts, Option<H
     }
     match HeldLock::try_probe(&host.paths.locks, &candidate.domain) {
         Ok(Probe::Free(lock)) => (LockFacts::Free, Some(lock)),
-        Ok(Probe::Held(holder)) => (held(holder.as_ref(), &candidate.domain), None),
+        Ok(Probe::Held(holder)) => (held(holder.as_ref()), None),
         Err(error) => (LockFacts::Unknown(error.to_string()), None),
     }
 }
 
-fn held(holder: Option<&Holder>, _domain: &RunDomain) -> LockFacts {
+fn held(holder: Option<&Holder>) -> LockFacts {
     let since = holder.and_then(|holder| holder.since.parse::<jiff::Timestamp>().ok());
     let held_for =
         since.and_then(|since| Duration::try_from(jiff::Timestamp::now().duration_since(since)).ok());
@@ -247,7 +253,12 @@ fn only_one(host: &Host, mode: Mode) -> Result<Option<Option<File>>, CouldNotLoo
     }
     let path = host.paths.state.join("janitor.lock");
     let failed = |error: io::Error| ("state", format!("locking {}: {error}", path.display()));
-    let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    let file = match File::options().write(true).create(true).truncate(false).open(&path) {
+        // Made by another user, as by hand: reading is enough for a lock.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(&path),
+        opened => opened,
+    };
+    let file = file.map_err(failed)?;
     match FileExt::try_lock_exclusive(&file) {
         Ok(()) => Ok(Some(Some(file))),
         Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => Ok(None),

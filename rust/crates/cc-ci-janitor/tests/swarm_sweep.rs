@@ -2,12 +2,24 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 use cc_ci_model::result::RunState;
-use cc_ci_testkit::engine_or_skip;
+use cc_ci_testkit::onlooker::Onlooker;
+use cc_ci_testkit::{engine_or_skip, witness};
 
 mod support;
 use support::{Ground, KINDS};
 
 const NOTHING: [String; 0] = [];
+
+/// The decisions in what the journal gets, as `code subject`: the code is a field, the subject comes first in the sentence.
+fn journal(stderr: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let (before, code) = line.split_once("code=\"")?;
+        let (code, _) = code.split_once('"')?;
+        let subject = before.split(": ").nth(1)?;
+        Some(format!("{code} {subject}"))
+    };
+    stderr.lines().filter_map(line).collect()
+}
 
 #[test]
 fn crashed_run_is_reaped_by_the_next_sweep() {
@@ -47,6 +59,7 @@ fn crashed_run_is_reaped_by_the_next_sweep() {
     expected.push(format!("settle-interrupted {}", dead.id));
     assert_eq!(Ground::codes(&ended), expected);
     assert_eq!(ground.diary(), expected, "each decision is a line of the diary, once");
+    assert_eq!(journal(&ended.stderr), expected, "and of the journal");
 }
 
 #[test]
@@ -135,16 +148,89 @@ fn a_second_stack_lives_and_dies_with_the_run_that_recorded_it() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_keeps_what_it_may_cover() {
+fn a_record_that_cannot_be_read_keeps_what_it_may_cover_and_the_result_says_so() {
     let ground = Ground::new(engine_or_skip!());
-    let run = ground.run("broken");
+    let (run, unknown) = (ground.run("broken"), ground.run("unknown"));
     ground.record(&run, &[]);
-    let volume = format!("{}_data", ground.domain("unknown").stack());
+    let volume = format!("{}_data", unknown.stack);
     ground.make("volume", &volume);
-    std::fs::write(ground.host.path(&format!("state/stacks/{}.json", run.stack)), "{").unwrap();
+    let record = ground.host.path(&format!("state/stacks/{}.json", run.stack));
+    let whole = std::fs::read_to_string(&record).unwrap();
+    std::fs::write(&record, "{").unwrap();
     let ended = ground.sweep();
     assert_eq!(ended.code, 2, "{ended}");
     assert_eq!(ground.there(&volume).len(), 1);
+    // Nobody runs any more, which is all that is known: what it left is neither gone nor proven to be.
+    let result = unknown.result();
+    assert_eq!(result.run.state, RunState::Interrupted);
+    assert!(result.trouble.unwrap().what.contains("what it left was not looked for: "), "{ended}");
+    assert!(result.teardown.is_none() && unknown.folder.join("abra").exists(), "its .env is still needed");
+    std::fs::write(&record, whole).unwrap();
+    let ended = ground.sweep();
+    assert_eq!(ended.code, 0, "{ended}");
+    assert_eq!(ground.there(&volume), NOTHING);
+    assert!(!unknown.folder.join("abra").exists() && !run.folder.join("abra").exists());
+}
+
+#[test]
+fn a_folder_of_runs_or_records_that_cannot_be_listed_means_could_not_check() {
+    let ground = Ground::new(engine_or_skip!());
+    let volume = format!("{}_data", ground.domain("blind").stack());
+    ground.make("volume", &volume);
+    for folder in ["state/runs", "state/stacks"] {
+        let folder = ground.host.path(folder);
+        // Unreadable for root, too: something else stands there.
+        let _ = std::fs::remove_dir(&folder);
+        std::fs::write(&folder, "").unwrap();
+        let ended = ground.sweep();
+        assert_eq!(
+            (ended.code, Ground::codes(&ended)),
+            (2, vec!["could-not-check state".to_owned()]),
+            "{ended}"
+        );
+        assert!(ended.stdout.contains(folder.to_str().unwrap()), "it names the folder: {ended}");
+        std::fs::remove_file(&folder).unwrap();
+    }
+    assert_eq!(ground.there(&volume).len(), 1, "an orphan, and yet nothing was concluded");
+}
+
+#[test]
+fn a_run_that_lives_is_not_reaped_though_its_lock_is_free() {
+    let ground = Ground::new(engine_or_skip!());
+    let run = ground.run("elsewhere");
+    ground.record(&run, &[]);
+    let volume = format!("{}_data", run.stack);
+    ground.make("volume", &volume);
+    // As where run and janitor were told of different folders of locks.
+    let _alive = cc_ci_swarm::alive::Alive::hold(&run.folder).unwrap();
+    let ended = ground.sweep();
+    let expected = ["reap-dead", "could-not-check"].map(|code| format!("{code} {}", run.domain));
+    assert_eq!((ended.code, Ground::codes(&ended)), (2, expected.to_vec()), "{ended}");
+    assert!(ended.stdout.contains("CCCI_APP_LOCK_DIR"), "{ended}");
+    assert_eq!(ground.there(&volume).len(), 1);
+    assert_eq!(run.result().run.state, RunState::Running);
+}
+
+#[test]
+fn what_holds_one_stack_up_does_not_keep_the_others_of_its_run() {
+    let ground = Ground::new(engine_or_skip!());
+    ground.host.write_settings("[keep]\nimages_below_percent = 100\n[limits]\nteardown = \"3s\"\n");
+    let run = ground.run("held");
+    let second = ground.domain("second").stack();
+    ground.record(&run, &[&second]);
+    let held = format!("{second}_data");
+    ground.make("volume", &held);
+    ground.make("secret", &format!("{}_secret", run.stack));
+    let image = ground.engine.image("probe:1.0").reference.clone();
+    let user = ground.docker(&["create", "--volume", &format!("{held}:/held"), &image]);
+    let ended = ground.sweep();
+    assert_eq!(ended.code, 2, "{ended}");
+    assert!(ended.stdout.contains(&format!("volume {held}")), "it names what is left: {ended}");
+    assert_eq!(ground.there(run.stack.as_str()), NOTHING);
+    ground.docker(&["rm", &user]);
+    let ended = ground.sweep();
+    assert_eq!(ended.code, 0, "{ended}");
+    assert_eq!(ground.there(&held), NOTHING);
 }
 
 #[test]
@@ -154,15 +240,28 @@ fn a_dry_run_says_it_and_changes_nothing() {
     ground.record(&dead, &[]);
     let volume = format!("{}_data", dead.stack);
     ground.make("volume", &volume);
+    let before = tree(&ground);
     let ended = ground.host.run(&["sweep", "--dry-run", "--json"]);
     let expected = [format!("reap-dead {}", dead.domain), format!("settle-interrupted {}", dead.id)];
     assert_eq!((ended.code, Ground::codes(&ended)), (0, expected.to_vec()), "{ended}");
     assert_eq!(ground.there(&volume).len(), 1);
     assert_eq!(dead.result().run.state, RunState::Running);
     assert!(ground.lock_file(&dead.domain).exists());
-    for file in ["diary.jsonl", "health.json", "janitor.lock"] {
-        assert!(!ground.host.path("state").join(file).exists(), "{file}");
-    }
+    assert_eq!(tree(&ground), before, "neither diary nor health nor any other file");
+    let labels = ground.docker(&["node", "inspect", "self", "--format", "{{json .Spec.Labels}}"]);
+    assert!(!labels.contains(ground.zone.as_str()), "nor does it claim the zone: {labels}");
+}
+
+/// All files of the host's state and locks, with their times.
+fn tree(ground: &Ground) -> Vec<String> {
+    let listed = std::process::Command::new("find")
+        .args(["state", "locks", "-printf", "%p %T@ %s %i\n"])
+        .current_dir(ground.host.path(""))
+        .output()
+        .unwrap();
+    let mut lines: Vec<String> = String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 #[test]
@@ -212,6 +311,8 @@ fn janitor_killed_half_way_leaves_work_the_next_one_finishes() {
     for stack in &stacks {
         ground.make_everything(stack);
     }
+    let witness = Witness::new(&ground);
+    let looked = witness.looks();
     let first = format!("name={}_service", extra[0]);
     let has_first = || !ground.docker(&["service", "ls", "--quiet", "--filter", &first]).is_empty();
     let moments: [(&str, &dyn Fn() -> bool); 2] =
@@ -234,6 +335,29 @@ fn janitor_killed_half_way_leaves_work_the_next_one_finishes() {
         assert_eq!(ground.there(stack.as_str()), NOTHING);
     }
     assert_eq!(dead.result().run.state, RunState::Interrupted);
+    assert_eq!(witness.looks(), looked, "somebody else's stack was touched");
+}
+
+/// Somebody else's stack on the engine, for as long as this is held.
+struct Witness<'a>(&'a Ground);
+
+impl<'a> Witness<'a> {
+    fn new(ground: &'a Ground) -> Self {
+        witness::deploy(&ground.engine, &ground.engine.image("probe:1.0").reference).unwrap();
+        Self(ground)
+    }
+
+    fn looks(&self) -> String {
+        let looks = Onlooker::of(&self.0.engine).portrait_of_stack(witness::STACK);
+        assert!(looks.contains("service ") && looks.contains("volume "), "{looks}");
+        looks
+    }
+}
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        let _ = witness::remove(&self.0.engine);
+    }
 }
 
 #[test]

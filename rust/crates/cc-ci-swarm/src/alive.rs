@@ -6,12 +6,18 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cc_ci_model::sweep::Liveness;
+use cc_ci_process::cancel::Cancellation;
+use cc_ci_process::wait::{Look, WaitError, Waiting, wait_for_blocking};
 use fs2::FileExt;
 
 /// The file below a run's folder.
 const FILE: &str = "state/alive";
+
+/// Who asks whether a run lives, holds its lock for one call of the kernel; only a stopped process takes longer.
+const ASKING: Waiting = Waiting { deadline: Duration::from_secs(10), interval: Duration::from_millis(5) };
 
 /// Why a run's folder could not be locked.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +53,22 @@ impl Alive {
             .open(&path)
             .map_err(failed)?;
         // Only somebody who asks at this very moment can be in the way, and lets go at once.
-        FileExt::lock_exclusive(&file).map_err(failed)?;
+        let sentence = "waiting for whoever asks whether this run lives";
+        let got = wait_for_blocking(sentence, ASKING, &Cancellation::new(), || {
+            match FileExt::try_lock_exclusive(&file) {
+                Ok(()) => Ok(Look::There(())),
+                Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => {
+                    Ok(Look::NotYet("somebody asks".to_owned()))
+                }
+                Err(error) => Err(error),
+            }
+        });
+        got.map_err(|error| match error {
+            WaitError::Failed { reason, .. } => failed(reason),
+            WaitError::TimedOut { .. } | WaitError::Cancelled { .. } => {
+                failed(io::Error::new(io::ErrorKind::TimedOut, error.to_string()))
+            }
+        })?;
         Ok(Self { _file: file })
     }
 }

@@ -26,16 +26,28 @@ pub struct CertificateError {
     pub reason: String,
 }
 
-/// Whole days until the certificate for `name` ends that a server shows; negative once it has ended.
+/// The end of the certificate for `name` that a server shows. It is read, not trusted: one that has ended has an end too.
 ///
 /// # Errors
-/// Nobody answers there, or not with TLS and a certificate.
-pub fn days_left(address: SocketAddr, name: &str, now: jiff::Timestamp) -> Result<i64, CertificateError> {
-    let failed = |reason: String| CertificateError { address, name: name.to_owned(), reason };
-    let shown = shown(address, name).map_err(failed)?;
-    let (_, certificate) = X509Certificate::from_der(&shown).map_err(|error| failed(error.to_string()))?;
-    let left = certificate.validity().not_after.timestamp() - now.as_second();
-    Ok(left.div_euclid(86_400))
+/// Nobody answers there, or not with TLS and a certificate that can be read.
+pub async fn valid_until(name: &str, address: SocketAddr) -> Result<jiff::Timestamp, CertificateError> {
+    let (own, name) = (name.to_owned(), name.to_owned());
+    let failed = move |reason: String| CertificateError { address, name, reason };
+    // Reads and writes of the standard library: a thread for them, each bounded by itself.
+    let asked = tokio::task::spawn_blocking(move || ends(&shown(address, &own)?)).await;
+    asked.map_err(|error| error.to_string()).and_then(|ends| ends).map_err(failed)
+}
+
+/// Whole days until then; negative once it is over.
+#[must_use]
+pub fn days_left(until: jiff::Timestamp, now: jiff::Timestamp) -> i64 {
+    (until.as_second() - now.as_second()).div_euclid(86_400)
+}
+
+fn ends(shown: &CertificateDer<'_>) -> Result<jiff::Timestamp, String> {
+    let (_, certificate) = X509Certificate::from_der(shown).map_err(|error| error.to_string())?;
+    let seconds = certificate.validity().not_after.timestamp();
+    jiff::Timestamp::from_second(seconds).map_err(|error| error.to_string())
 }
 
 fn shown(address: SocketAddr, name: &str) -> Result<CertificateDer<'static>, String> {
@@ -138,22 +150,23 @@ mod tests {
         address
     }
 
-    #[test]
-    fn a_certificate_says_how_many_whole_days_it_holds_and_one_that_ended_too() {
+    #[tokio::test]
+    async fn a_certificate_says_when_it_ends_and_one_that_ended_too() {
         let now: jiff::Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
         let day = 86_400;
         for (seconds, days) in [(10 * day, 10), (10 * day - 1, 9), (0, 0), (-1, -1), (-3 * day, -3)] {
-            let address = server(now.as_second() + seconds);
-            assert_eq!(days_left(address, "anything.ci.test", now).unwrap(), days, "{seconds} s");
+            let until = valid_until("anything.ci.test", server(now.as_second() + seconds)).await.unwrap();
+            assert_eq!(until.as_second(), now.as_second() + seconds);
+            assert_eq!(days_left(until, now), days, "{seconds} s");
         }
     }
 
-    #[test]
-    fn nobody_there_is_an_error_that_names_the_address() {
+    #[tokio::test]
+    async fn nobody_there_is_an_error_that_names_the_address() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let error = days_left(address, "x.ci.test", jiff::Timestamp::UNIX_EPOCH).unwrap_err().to_string();
+        let error = valid_until("x.ci.test", address).await.unwrap_err().to_string();
         assert!(error.contains(&address.to_string()), "{error}");
     }
 }

@@ -1,14 +1,18 @@
 //! Removing what a dead run left, under the lock of its domain: processes, stacks, record, working files, lock file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cc_ci_model::inventory::{Inventory, Kind};
 use cc_ci_model::names::{RunId, StackName, Zone};
+use cc_ci_model::sweep::Liveness;
 use cc_ci_process::cancel::Cancellation;
+use cc_ci_process::wait::{Look, Waiting, wait_for};
 
+use crate::alive::liveness;
 use crate::docker::{Docker, DockerError};
 use crate::inventory::survey;
 use crate::lock::{HeldLock, LockError};
@@ -19,9 +23,23 @@ use crate::teardown::{Removed, TeardownError, teardown_marked};
 /// Folders of a run that only the run itself needed: its `ABRA_DIR` with the `.env` files, and its `HOME`.
 pub const WORKING_FOLDERS: [&str; 2] = ["abra", "home"];
 
+/// How long a run that has let go of its lock may take to write its last words.
+const ENDING: Waiting = Waiting { deadline: Duration::from_secs(10), interval: Duration::from_millis(100) };
+
 /// Why a dead run's leftovers are not proven to be gone. Whatever it is, the lock file stays and the next sweep goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum ReapError {
+    /// The run that wrote the record is there, and yet its lock was free: somebody's locks lie elsewhere.
+    #[error(
+        "run {run} lives ({seen}) and does not hold its lock: does everybody here have the same CCCI_APP_LOCK_DIR? \
+         Nothing was removed; end it with `cc-ci cancel {run}`"
+    )]
+    Lives {
+        /// The run.
+        run: RunId,
+        /// What was seen of it last.
+        seen: String,
+    },
     /// Processes of it do not end.
     #[error("ending the processes of run {run}: {reason}")]
     Processes {
@@ -59,12 +77,19 @@ impl ReapError {
         matches!(self, Self::Teardown(TeardownError::Newborn { .. }))
     }
 
+    /// Whether nothing was even begun, since its run lives.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        matches!(self, Self::Lives { .. })
+    }
+
     /// Kind and name of what is known to be left.
     #[must_use]
     pub fn left(&self) -> &[String] {
         match self {
             Self::Teardown(error) => error.left(),
-            Self::Processes { .. }
+            Self::Lives { .. }
+            | Self::Processes { .. }
             | Self::Record(_)
             | Self::Engine(_)
             | Self::Files { .. }
@@ -162,7 +187,8 @@ async fn remove_all(
     let mut dead_runs = dead_runs.clone();
     let mut stacks = stacks.clone();
     if let Some(record) = &record {
-        // The record was written under the lock that is held here.
+        // The record was written under the lock that is held here, so its run is dead, or has let go and is just ending.
+        has_gone(ground.runs, &record.run, cancellation).await?;
         dead_runs.insert(record.run.clone());
         stacks.extend(record.stacks().cloned());
     }
@@ -178,12 +204,20 @@ async fn remove_all(
     let fresh = if reaped.ended.is_empty() { None } else { Some(survey(ground.docker).await?) };
     let mark = fresh.as_ref().unwrap_or(mark);
     stacks.remove(&main);
+    // What holds one stack up, such as a volume in a stranger's hands, does not keep the others.
+    let mut held_up = None;
     for stack in &stacks {
-        let proof = teardown_marked(ground.docker, stack, mark, lock, bound, cancellation, |_| {}).await?;
-        add(&mut reaped.removed, &proof);
+        match teardown_marked(ground.docker, stack, mark, lock, bound, cancellation, |_| {}).await {
+            Ok(proof) => add(&mut reaped.removed, &proof),
+            Err(error @ TeardownError::Left { .. }) => held_up = held_up.or(Some(error)),
+            Err(error) => return Err(error.into()),
+        }
     }
     let proof = teardown_marked(ground.docker, &main, mark, lock, bound, cancellation, |_| {}).await?;
     add(&mut reaped.removed, &proof);
+    if let Some(error) = held_up {
+        return Err(error.into());
+    }
     if let Some(record) = record {
         record.remove(ground.state, &proof)?;
     }
@@ -191,6 +225,21 @@ async fn remove_all(
         remove_working_files(&ground.runs.join(run.as_str()))?;
     }
     Ok(reaped)
+}
+
+/// Waits until nobody locks a run's folder any more.
+async fn has_gone(runs: &Path, run: &RunId, cancellation: &Cancellation) -> Result<(), ReapError> {
+    let folder = runs.join(run.as_str());
+    let sentence = format!("waiting for the end of run {run}");
+    let gone = wait_for(&sentence, ENDING, None, cancellation, || {
+        let look = match liveness(&folder) {
+            Liveness::Dead => Look::There(()),
+            Liveness::Lives => Look::NotYet("its folder is locked".to_owned()),
+            Liveness::Unknown(reason) => Look::NotYet(reason),
+        };
+        std::future::ready(Ok::<_, Infallible>(look))
+    });
+    gone.await.map_err(|error| ReapError::Lives { run: run.clone(), seen: error.to_string() })
 }
 
 fn add(to: &mut BTreeMap<Kind, usize>, proof: &Removed) {

@@ -1,12 +1,15 @@
 //! A run that is killed anywhere leaves nothing that one sweep does not remove, and never a wrong verdict.
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use cc_ci_model::outcome::VerdictWord;
-use cc_ci_model::result::{RunState, WitnessState};
+use cc_ci_model::result::{RunResult, RunState, WitnessState};
 use cc_ci_testkit::onlooker::Onlooker;
-use cc_ci_testkit::run_host::RunHost;
+use cc_ci_testkit::progress::say;
+use cc_ci_testkit::run_host::{RUN_LIMIT, RunHost};
 use cc_ci_testkit::testbed::TestEngine;
 use cc_ci_testkit::{canaries, engine_or_skip, patience, witness};
 use nix::sys::signal::Signal;
@@ -38,54 +41,103 @@ impl Drop for Witness<'_> {
     }
 }
 
-#[test]
-fn a_run_killed_anywhere_is_gone_after_one_sweep() {
-    let engine = engine_or_skip!();
-    let host = RunHost::new(CC_CI, &engine);
-    let arguments = host.prepare(&canaries::sound(&engine));
-    let witness = Witness::new(&engine);
-    let looked = witness.looks();
-    assert!(looked.contains("service ") && looked.contains("container ") && looked.contains("volume "));
-    let begin = Instant::now();
-    assert_eq!(host.run(&arguments).code, 0);
-    let whole = begin.elapsed();
-    let kills = std::env::var("CCCI_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
-    let mut interrupted = 0;
-    for kill in 1..=kills {
-        let moment = whole * kill / (kills + 1);
-        let mut run = host.start(&arguments);
+/// How many moments are tried beside each other, each on a host of its own: a run mostly waits.
+const LANES: u32 = 4;
+
+/// A host whose runs are killed, and what it was measured with.
+struct Lane<'a> {
+    engine: &'a TestEngine,
+    host: RunHost,
+    arguments: Vec<String>,
+    witness: &'a Witness<'a>,
+    looked: &'a str,
+}
+
+impl<'a> Lane<'a> {
+    fn new(engine: &'a TestEngine, witness: &'a Witness<'a>, looked: &'a str) -> Self {
+        let host = RunHost::new(CC_CI, engine);
+        let arguments = host.prepare(&canaries::sound(engine));
+        Self { engine, host, arguments, witness, looked }
+    }
+
+    /// Kills a run at this moment, sweeps once, and looks; whether the kill came before the verdict.
+    fn kill_after(&self, moment: Duration) -> bool {
+        let mut run = self.host.start(&self.arguments);
         let begin = Instant::now();
-        let waited = patience::until(
-            "the moment of the kill",
-            Duration::from_secs(150),
-            Duration::from_millis(2),
-            || (begin.elapsed() >= moment).then_some(()).ok_or_else(String::new),
-        );
+        let waited = patience::until("the moment of the kill", RUN_LIMIT, Duration::from_millis(2), || {
+            (begin.elapsed() >= moment).then_some(()).ok_or_else(String::new)
+        });
         waited.unwrap();
         let folder = run.wait_until("its first result", |folder, _| Some(folder.to_owned()));
         run.signal(Signal::SIGKILL);
         let ended = run.wait();
-        let sweep = janitor(&host, &engine);
-        let told = format!("killed after {moment:?}: {ended}\n{}\n{}", sweep.stdout, sweep.stderr);
+        let last_event = last_event(&folder);
+        let sweep = janitor(&self.host, self.engine);
+        let told =
+            format!("killed after {moment:?}, {last_event}: {ended}\n{}\n{}", sweep.stdout, sweep.stderr);
         assert_eq!(sweep.status.code(), Some(0), "{told}");
         let text = std::fs::read_to_string(folder.join("result.json")).unwrap();
-        let result = cc_ci_model::result::RunResult::read(&text).unwrap();
-        match result.run.state {
+        let result = RunResult::read(&text).unwrap();
+        let is_interrupted = match result.run.state {
             // The verdict was committed before the kill, and stands.
-            RunState::Finished => assert_eq!(result.verdict, Some(VerdictWord::Pass), "{told}"),
+            RunState::Finished => {
+                assert_eq!(result.verdict, Some(VerdictWord::Pass), "{told}");
+                false
+            }
             RunState::Interrupted => {
-                interrupted += 1;
                 assert_eq!(result.verdict, None, "{told}");
                 assert!(result.trouble.as_ref().is_some_and(|trouble| trouble.retry), "{told}");
+                true
             }
             RunState::Running => panic!("nobody settled it: {told}"),
-        }
-        leaves_nothing(&engine, &host);
-        assert_eq!(witness.looks(), looked, "{told}");
+        };
+        leaves_nothing(self.engine, &self.host);
+        assert_eq!(self.witness.looks(), self.looked, "{told}");
+        let took = moment.as_secs_f32();
+        say(format!("killed after {took:.1} s: {:?}; {last_event}", result.run.state));
+        is_interrupted
     }
+}
+
+/// What a run was about when it was killed.
+fn last_event(folder: &Path) -> String {
+    let events = std::fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();
+    events.lines().last().unwrap_or("no event").to_owned()
+}
+
+#[test]
+fn a_run_killed_anywhere_is_gone_after_one_sweep() {
+    let engine = engine_or_skip!();
+    let witness = Witness::new(&engine);
+    let looked = witness.looks();
+    assert!(looked.contains("service ") && looked.contains("container ") && looked.contains("volume "));
+    let kills = std::env::var("CCCI_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
+    let interrupted = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for first in 1..=LANES {
+            let (engine, witness, looked, interrupted) = (&engine, &witness, &looked, &interrupted);
+            scope.spawn(move || {
+                let lane = Lane::new(engine, witness, looked);
+                let begin = Instant::now();
+                let green = lane.host.run(&lane.arguments);
+                assert_eq!(green.code, 0, "{green}");
+                assert_eq!(green.result().teardown.unwrap().witness, WitnessState::Unchanged);
+                let whole = begin.elapsed();
+                for kill in (first..=kills).step_by(LANES as usize) {
+                    let is_interrupted = lane.kill_after(whole * kill / (kills + 1));
+                    interrupted.fetch_add(u32::from(is_interrupted), Ordering::AcqRel);
+                }
+                if first == 1 {
+                    // What was killed stands in nobody's way.
+                    let tiers = ["--tiers", "install,upgrade"].map(str::to_owned);
+                    let after = lane.host.run(&[&lane.arguments[..], &tiers].concat());
+                    assert_eq!(after.code, 0, "{after}");
+                    assert_eq!(after.result().teardown.unwrap().witness, WitnessState::Unchanged);
+                }
+            });
+        }
+    });
+    let interrupted = interrupted.into_inner();
+    say(format!("{interrupted} of {kills} kills came before the verdict"));
     assert!(interrupted >= kills / 2, "only {interrupted} of {kills} kills came before the verdict");
-    // What was killed stands in nobody's way.
-    let after = host.run(&arguments);
-    assert_eq!(after.code, 0, "{after}");
-    assert_eq!(after.result().teardown.unwrap().witness, WitnessState::Unchanged);
 }

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use cc_ci_harness::certificate;
 use cc_ci_harness::http::{AskError, Client, Scheme};
 use cc_ci_model::doctor::{self, Line};
 use cc_ci_model::settings::ViaChoice;
+use cc_ci_swarm::certificate;
 use cc_ci_swarm::docker::Docker;
 use cc_ci_swarm::zone::{self, HostId};
 
@@ -74,8 +74,7 @@ async fn certificate_of(host: &Host<'_>, name: &str) -> Line {
         Ok(Err(error)) => return unanswered(host, error.to_string(), todo),
         Err(why) => return unanswered(host, why, todo),
     };
-    let days = until.duration_since(jiff::Timestamp::now()).as_hours().div_euclid(24);
-    let line = doctor::certificate(days);
+    let line = doctor::certificate(certificate::days_left(until, jiff::Timestamp::now()));
     if line.sign == doctor::Sign::Bad {
         return line;
     }

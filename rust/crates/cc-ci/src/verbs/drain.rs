@@ -39,10 +39,12 @@ pub(super) fn drain(args: &DrainArgs, masker: &Masker) -> Result<ExitStatus> {
     }
     if args.wait {
         let limits = settings()?.limits;
-        let (run, teardown): (Duration, Duration) = (limits.run.into(), limits.teardown.into());
+        // A run's own time stands still while it waits for a lock or for room.
+        let waits = [limits.lock_wait, limits.admission_wait, limits.run, limits.teardown];
+        let longest: Duration = waits.into_iter().map(Duration::from).sum();
         let own = Cancellation::new();
         let _signals = own.install_signals()?;
-        let waiting = Waiting { deadline: run + teardown, interval: INTERVAL };
+        let waiting = Waiting { deadline: longest, interval: INTERVAL };
         let ended = wait_for_blocking("waiting for the last run to end", waiting, &own, || {
             let living = drain::living(&paths.runs)?;
             let names: Vec<String> = living.iter().map(ToString::to_string).collect();
