@@ -37,7 +37,7 @@ pub(crate) enum Layer {
 }
 
 /// The test programs of the concurrency suite, by package and target.
-const CONCURRENCY: [&str; 18] = [
+const CONCURRENCY: [&str; 21] = [
     "cc-ci-process/programs",
     "cc-ci-swarm/locks",
     "cc-ci-swarm/lock_protocol",
@@ -46,7 +46,10 @@ const CONCURRENCY: [&str; 18] = [
     "cc-ci-swarm/swarm_reap",
     "cc-ci-janitor/blind_sweeps",
     "cc-ci-janitor/swarm_sweep",
+    "cc-ci-janitor/swarm_health",
     "cc-ci/swarm_concurrency",
+    "cc-ci/swarm_phases",
+    "cc-ci/swarm_plain_user",
     "cc-ci/swarm_kill_anywhere",
     "cc-ci/swarm_engine_restarts",
     "cc-ci/swarm_isolation",

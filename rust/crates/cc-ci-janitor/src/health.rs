@@ -60,7 +60,7 @@ pub(crate) async fn renew(host: &Host, seen: Option<&Seen>, diary: &mut Diary) -
         schema: SCHEMA,
         at: jiff::Timestamp::now().to_string(),
         zone: host.settings.zone.as_str(),
-        host_id: seen.map(|seen| seen.host_id.as_str()),
+        host_id: seen.and_then(|seen| seen.host_id.as_deref()),
         live_runs: seen.map(|seen| seen.live_runs),
         is_draining: host.paths.drain().exists(),
         disks,

@@ -114,7 +114,8 @@ async fn tell(
 /// What a sweep saw of the host as a whole.
 pub(crate) struct Seen {
     pub(crate) docker: Docker,
-    pub(crate) host_id: String,
+    /// None only where a sweep that changes nothing is the first.
+    pub(crate) host_id: Option<String>,
     pub(crate) live_runs: usize,
 }
 
@@ -131,10 +132,10 @@ async fn look(
     let docker =
         Docker::connect(host.docker_host.as_deref()).await.map_err(|error| ("docker", error.to_string()))?;
     let host_id = match mode {
-        Mode::Real => zone::claim(&docker, zone, &paths.state).await,
+        Mode::Real => zone::claim(&docker, zone, &paths.state).await.map(Some),
         Mode::DryRun => zone::look(&docker, zone, &paths.state).await,
     };
-    let host_id = host_id.map_err(|error| ("zone", error.to_string()))?.to_string();
+    let host_id = host_id.map_err(|error| ("zone", error.to_string()))?.map(|id| id.to_string());
     let mark = survey(&docker).await.map_err(|error| ("docker", error.to_string()))?;
     let gathered = traces::traces(mark, paths, zone, &mut |decision| diary.note(decision));
     let (traces, folders) = gathered.map_err(|reason| ("state", reason))?;

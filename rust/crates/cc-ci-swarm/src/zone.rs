@@ -68,16 +68,14 @@ impl HostId {
     /// # Errors
     /// It cannot be read or made, or is no id.
     pub fn of(state: &Path) -> Result<Self, ZoneError> {
+        if let Some(id) = Self::read(state)? {
+            return Ok(id);
+        }
         let path = state.join(FILE);
         let failed = |attempt| {
             let path = path.clone();
             move |cause| ZoneError::File { attempt, path, cause }
         };
-        match std::fs::read_to_string(&path) {
-            Ok(text) => return Self::parse(&path, &text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed("reading")(error)),
-        }
         let id = format!("{:016x}\n", rand::random::<u64>());
         let mut made = tempfile::Builder::new()
             .prefix(".host-id.")
@@ -94,10 +92,17 @@ impl HostId {
         Self::parse(&path, &text)
     }
 
-    /// Whether this state folder has an id; asking makes none.
-    #[must_use]
-    pub fn is_made(state: &Path) -> bool {
-        state.join(FILE).exists()
+    /// The id of this state folder, if it has one; asking makes none.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no id.
+    pub fn read(state: &Path) -> Result<Option<Self>, ZoneError> {
+        let path = state.join(FILE);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&path, &text).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(ZoneError::File { attempt: "reading", path, cause }),
+        }
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, ZoneError> {
@@ -135,18 +140,24 @@ pub async fn claim(docker: &Docker, zone: &Zone, state: &Path) -> Result<HostId,
     let own = HostId::of(state)?;
     let node = node_of(docker).await?;
     let owner = docker.claim_node_label(&node, &label(zone), own.as_str()).await?;
-    verdict(own, owner, zone, node)
+    if owner == own.0 {
+        return Ok(own);
+    }
+    Err(foreign(zone, owner, Some(own), node))
 }
 
-/// The same without claiming: a zone that nobody owns yet is fine.
+/// The same without claiming, and without making an id: a zone that nobody owns yet is fine, and so is a state folder
+/// that was never used.
 ///
 /// # Errors
 /// Another one owns it, or nobody can say.
-pub async fn look(docker: &Docker, zone: &Zone, state: &Path) -> Result<HostId, ZoneError> {
-    let own = HostId::of(state)?;
+pub async fn look(docker: &Docker, zone: &Zone, state: &Path) -> Result<Option<HostId>, ZoneError> {
+    let own = HostId::read(state)?;
     let node = node_of(docker).await?;
-    let owner = docker.node_labels(&node).await?.remove(&label(zone)).unwrap_or_else(|| own.0.clone());
-    verdict(own, owner, zone, node)
+    match docker.node_labels(&node).await?.remove(&label(zone)) {
+        Some(owner) if own.as_ref().is_none_or(|own| own.0 != owner) => Err(foreign(zone, owner, own, node)),
+        Some(_) | None => Ok(own),
+    }
 }
 
 /// Takes the label away again, where it is this state folder's; for a host that is gone afterwards, like a demo's.
@@ -159,11 +170,9 @@ pub async fn release(docker: &Docker, zone: &Zone, state: &Path) -> Result<(), Z
     Ok(docker.set_node_label(&node, &label(zone), None).await?)
 }
 
-fn verdict(own: HostId, owner: String, zone: &Zone, node: String) -> Result<HostId, ZoneError> {
-    if owner == own.0 {
-        return Ok(own);
-    }
-    Err(ZoneError::Foreign { zone: zone.to_string(), owner, own: own.0, node })
+fn foreign(zone: &Zone, owner: String, own: Option<HostId>, node: String) -> ZoneError {
+    let own = own.map_or_else(|| "none yet".to_owned(), |own| own.0);
+    ZoneError::Foreign { zone: zone.to_string(), owner, own, node }
 }
 
 async fn node_of(docker: &Docker) -> Result<String, ZoneError> {

@@ -5,43 +5,32 @@ use std::path::Path;
 
 use cc_ci_model::outcome::VerdictWord;
 use cc_ci_model::result::RunState;
-use cc_ci_testkit::canaries::{self, Canary};
+use cc_ci_testkit::canaries;
 use cc_ci_testkit::engine_or_skip;
 use cc_ci_testkit::patience;
-use cc_ci_testkit::run_host::{LiveRun, RUN_LIMIT, RunHost};
+use cc_ci_testkit::run_host::{RUN_LIMIT, RunHost};
 use cc_ci_testkit::testbed::TestEngine;
 use nix::sys::signal::Signal;
 
 mod support;
 use support::{CC_CI, janitor, leaves_nothing};
 
-/// Phases of a run, by an event that it writes as it enters them.
-const PHASES: [(&str, &str); 5] = [
-    ("the checkout", "\"started\""),
-    ("the install", "\"tier_started\",\"tier\":\"install\""),
-    ("the upgrade", "\"tier_started\",\"tier\":\"upgrade\""),
-    ("the backup", "\"tier_started\",\"tier\":\"backup\""),
-    ("the restore", "\"tier_started\",\"tier\":\"restore\""),
-];
-
 fn sound(host: &RunHost, engine: &TestEngine) -> Vec<String> {
     host.prepare(&canaries::sound(engine))
 }
 
-/// Waits until a run is in a phase; the first one is entered with its first result.
-fn wait_for_phase(run: &mut LiveRun, words: &str) {
-    if words == PHASES[0].1 {
-        run.wait_until("its first result", |_, _| Some(()));
-    } else {
-        run.wait_for_event(words);
-    }
+/// The same with these tiers alone, where the others would only take time.
+fn sound_with(host: &RunHost, engine: &TestEngine, tiers: &str) -> Vec<String> {
+    let mut arguments = sound(host, engine);
+    arguments.extend(["--tiers", tiers].map(str::to_owned));
+    arguments
 }
 
 #[test]
 fn second_run_of_same_domain_waits_and_keeps_its_own_deploy_count() {
     let engine = engine_or_skip!();
     let host = RunHost::new(CC_CI, &engine);
-    let arguments = sound(&host, &engine);
+    let arguments = sound_with(&host, &engine, "install");
     let mut first = host.start(&arguments);
     first.wait_for_event("\"tier_started\",\"tier\":\"install\"");
     let second = host.start(&arguments);
@@ -58,23 +47,6 @@ fn second_run_of_same_domain_waits_and_keeps_its_own_deploy_count() {
     assert!(second.file("log.txt").contains(&waiting), "{second}");
     assert!(second.file("log.txt").contains(": acquired"), "{second}");
     leaves_nothing(&engine, &host);
-}
-
-#[test]
-fn term_in_every_phase_ends_through_the_one_teardown() {
-    let engine = engine_or_skip!();
-    let host = RunHost::new(CC_CI, &engine);
-    let arguments = sound(&host, &engine);
-    for (phase, words) in PHASES {
-        let mut run = host.start(&arguments);
-        wait_for_phase(&mut run, words);
-        run.signal(Signal::SIGTERM);
-        let ended = run.wait();
-        assert_eq!(ended.code, 143, "{phase}: {ended}");
-        assert_eq!(ended.result().verdict, Some(VerdictWord::Cancelled), "{phase}: {ended}");
-        assert_eq!(ended.result().run.state, RunState::Finished, "{phase}");
-        leaves_nothing(&engine, &host);
-    }
 }
 
 #[test]
@@ -95,32 +67,10 @@ fn second_term_during_teardown_neither_restarts_nor_aborts_it() {
 }
 
 #[test]
-fn hung_run_hits_the_deadline_tears_down_and_exits_142() {
-    let engine = engine_or_skip!();
-    let host = RunHost::new(CC_CI, &engine);
-    let mut arguments = Vec::new();
-    // One deadline in each third of a run; which chapter it meets, the machine's speed decides.
-    for seconds in [1, 4, 8] {
-        host.write_settings(&format!("[limits]\nrun = \"{seconds}s\"\n"));
-        if arguments.is_empty() {
-            // A probe that never gets healthy: without the deadline it would hang until its tier's own limit.
-            let canary =
-                canaries::all(&engine).into_iter().find(|one| one.name == "canary-never-healthy").unwrap();
-            let patient = Canary { recipe_toml: "schema = 1\n".to_owned(), ..canary };
-            arguments = host.prepare(&patient);
-        }
-        let ended = host.run(&arguments);
-        assert_eq!(ended.code, 142, "{seconds} s: {ended}");
-        assert_eq!(ended.result().verdict, Some(VerdictWord::Trouble), "{ended}");
-        leaves_nothing(&engine, &host);
-    }
-}
-
-#[test]
 fn waiting_for_another_run_uses_up_none_of_the_own_time() {
     let engine = engine_or_skip!();
     let host = RunHost::new(CC_CI, &engine);
-    let arguments = sound(&host, &engine);
+    let arguments = sound_with(&host, &engine, "install");
     let mut first = host.start(&arguments);
     first.wait_for_event("\"tier_started\",\"tier\":\"install\"");
     // The lock stays where it is, held, while its holder stands still.
@@ -186,7 +136,7 @@ fn cancel_ends_a_run_through_its_teardown_and_waits_for_it() {
 fn a_draining_host_ends_its_runs_in_peace_and_starts_none() {
     let engine = engine_or_skip!();
     let host = RunHost::new(CC_CI, &engine);
-    let arguments = sound(&host, &engine);
+    let arguments = sound_with(&host, &engine, "install");
     let mut run = host.start(&arguments);
     run.wait_for_event("\"tier_started\",\"tier\":\"install\"");
     let drain = host.start(&["drain", "--wait"]);
@@ -237,7 +187,7 @@ fn a_run_in_a_zone_of_another_host_is_trouble_and_touches_nothing() {
 fn a_sweep_beside_a_run_leaves_it_alone_and_its_verdict_green() {
     let engine = engine_or_skip!();
     let host = RunHost::new(CC_CI, &engine);
-    let mut run = host.start(&sound(&host, &engine));
+    let mut run = host.start(&sound_with(&host, &engine, "install,upgrade"));
     for words in [
         "\"tier_started\",\"tier\":\"install\"",
         "\"tier_ended\",\"tier\":\"install\"",
@@ -270,7 +220,7 @@ fn is_dead(folder: &Path) {
 fn a_run_sweeps_its_own_domain_first_with_the_second_stacks_of_its_dead_predecessor() {
     let engine = engine_or_skip!();
     let host = RunHost::new(CC_CI, &engine);
-    let arguments = sound(&host, &engine);
+    let arguments = sound_with(&host, &engine, "install");
     let mut run = host.start(&arguments);
     run.wait_for_event("\"tier_ended\",\"tier\":\"install\"");
     run.signal(Signal::SIGKILL);

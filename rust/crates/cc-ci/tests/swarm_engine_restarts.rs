@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 use cc_ci_testkit::engine::Signal;
+use cc_ci_testkit::onlooker::Onlooker;
 use cc_ci_testkit::run_host::RunHost;
 use cc_ci_testkit::stock::Proxy;
-use cc_ci_testkit::testbed::Testbed;
-use cc_ci_testkit::{can_start_engines, canaries};
+use cc_ci_testkit::testbed::{TestEngine, Testbed};
+use cc_ci_testkit::{can_start_engines, canaries, witness};
 
 mod support;
 use support::{CC_CI, janitor, leaves_nothing};
@@ -16,6 +17,15 @@ const RESTARTS: [(&str, Signal); 3] = [
     ("\"tier_ended\",\"tier\":\"install\"", Signal::Kill),
     ("\"tier_started\",\"tier\":\"teardown\"", Signal::Term),
 ];
+
+/// Identity and version of the witness's objects; its container is made anew by an engine that restarts.
+fn witness_looks(engine: &TestEngine) -> Vec<String> {
+    let looks = Onlooker::of(engine).portrait_of_stack(witness::STACK);
+    let lasting: Vec<String> =
+        looks.lines().filter(|line| !line.starts_with("container ")).map(str::to_owned).collect();
+    assert!(lasting.len() >= 2, "{looks}");
+    lasting
+}
 
 #[test]
 fn an_engine_that_restarts_turns_no_recipe_red_and_leaves_nothing() {
@@ -29,6 +39,8 @@ fn an_engine_that_restarts_turns_no_recipe_red_and_leaves_nothing() {
     let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
     let host = RunHost::new(CC_CI, &engine).started_by(&prefix);
     let arguments = host.prepare(&canaries::sound(&engine));
+    witness::deploy(&engine, &engine.image("probe:1.0").reference).unwrap();
+    let looked = witness_looks(&engine);
     for (words, signal) in RESTARTS {
         let mut run = host.start(&arguments);
         run.wait_for_event(words);
@@ -38,6 +50,7 @@ fn an_engine_that_restarts_turns_no_recipe_red_and_leaves_nothing() {
         let sweep = janitor(&host, &engine);
         assert_eq!(sweep.status.code(), Some(0), "{words}: {ended}\n{}{}", sweep.stdout, sweep.stderr);
         leaves_nothing(&engine, &host);
+        assert_eq!(witness_looks(&engine), looked, "{words}: {ended}");
     }
     drop(host);
     bed.stop().unwrap();

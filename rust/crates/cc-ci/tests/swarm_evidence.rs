@@ -290,31 +290,6 @@ fn next_run_of_a_domain_removes_what_a_killed_one_left_and_is_green() {
 }
 
 #[test]
-fn second_run_of_same_domain_waits_and_keeps_its_own_deploy_count() {
-    let engine = engine_or_skip!();
-    let host = RunHost::new(CC_CI, &engine);
-    let arguments = bundled(&host, &engine);
-    let mut first = host.start(&arguments);
-    first.wait_for_event("\"tier_started\",\"tier\":\"install\"");
-    let mut second = host.start(&arguments);
-    second.wait_until("a word about waiting", |folder, _| {
-        let log = std::fs::read_to_string(folder.join("log.txt")).unwrap_or_default();
-        log.contains("in flight — waiting").then_some(())
-    });
-    let first = first.wait();
-    let second = second.wait();
-    for ended in [&first, &second] {
-        assert_eq!(ended.code, 0, "{ended}");
-        let deploys = ended.result().deploys;
-        assert_eq!((deploys.counted, deploys.expected), (1, 1), "{ended}");
-    }
-    assert_eq!(stack_of(&first), stack_of(&second), "the same domain");
-    assert_ne!(first.folder, second.folder);
-    assert!(second.file("log.txt").contains("acquired"), "{second}");
-    is_gone(&engine, &second);
-}
-
-#[test]
 fn hung_run_hits_the_deadline_tears_down_and_exits_142() {
     let engine = engine_or_skip!();
     let host = RunHost::new(CC_CI, &engine);

@@ -139,6 +139,7 @@ fn two_commits_of_one_recipe_run_beside_each_other_and_share_nothing() {
         let mut arguments = host.arguments_for(canary.name, &repository, commit);
         let place = arguments.iter().position(|word| word == "--pr").unwrap();
         arguments[place + 1] = pr.to_owned();
+        arguments.extend(["--tiers", "install,upgrade"].map(str::to_owned));
         (words, commit, host.start(&arguments))
     });
     for (_, _, run) in &mut runs {
@@ -175,4 +176,70 @@ fn two_commits_of_one_recipe_run_beside_each_other_and_share_nothing() {
     assert_ne!(first.result().run.domain, second.result().run.domain);
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "left in the folder for temporary files");
     leaves_nothing(&engine, &host);
+}
+
+/// Everything below a folder, by its path from there; what goes meanwhile is not there.
+fn files_below(root: &Path, folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.is_symlink() {
+            files_below(root, &path, found);
+        } else {
+            found.insert(path.strip_prefix(root).unwrap().to_string_lossy().into_owned());
+        }
+    }
+}
+
+#[test]
+fn every_file_of_a_run_lies_in_its_folder_but_for_its_lock_its_record_and_what_all_runs_share() {
+    let engine = engine_or_skip!();
+    let plain = RunHost::new(CC_CI, &engine);
+    std::fs::create_dir(plain.path("tmp")).unwrap();
+    let temporary = format!("TMPDIR={}", plain.path("tmp").display());
+    let host = plain.started_by(&["env", &temporary]);
+    let arguments = host.prepare(&canaries::sound(&engine));
+    let look = |found: &mut BTreeSet<String>| {
+        for folder in ["state", "locks", "tmp", "home", "recipes", "repositories"] {
+            files_below(&host.path(""), &host.path(folder), found);
+        }
+    };
+    let (mut before, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    look(&mut before);
+    let mut run = host.start(&arguments);
+    let (id, domain, stack) = run.wait_until("the end of the removal", |folder, result| {
+        look(&mut seen);
+        let events = std::fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();
+        let is_over = events.contains("\"tier_ended\",\"tier\":\"teardown\"");
+        is_over.then(|| {
+            let run = result.run.clone();
+            (run.id, run.domain.unwrap(), run.stack.unwrap())
+        })
+    });
+    let ended = run.wait();
+    assert_eq!(ended.code, 0, "{ended}");
+    look(&mut seen);
+    let own = format!("state/runs/{id}/");
+    let outside: BTreeSet<String> =
+        seen.difference(&before).filter(|path| !path.starts_with(&own)).cloned().collect();
+    let lock = format!("locks/{domain}.lock");
+    let record = format!("state/stacks/{stack}.json");
+    let shared = ["state/host-id", "state/images.lock"].map(str::to_owned);
+    // A file that is being written has a name of its own beside the one that it gets.
+    let is_known = |path: &String| {
+        *path == lock
+            || *path == record
+            || shared.contains(path)
+            || path.starts_with("state/stacks/.")
+            || path.starts_with("state/.host-id")
+    };
+    let strange: Vec<&String> = outside.iter().filter(|path| !is_known(path)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    assert!(outside.contains(&lock) && outside.contains(&record), "they were there to be seen: {outside:?}");
+    let recipe = format!("{own}abra/recipes/canary-sound/compose.yml");
+    assert!(seen.contains(&recipe), "the checkout is the run's own");
+    let mut after = BTreeSet::new();
+    look(&mut after);
+    let left: Vec<&String> =
+        after.difference(&before).filter(|path| !path.starts_with(&own) && !shared.contains(path)).collect();
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -12,7 +12,10 @@ use support::{CC_CI, janitor, leaves_nothing};
 
 /// Starts a run of the sound recipe and waits until its stack stands; returns the run, its id and its stack.
 fn deployed(host: &RunHost, engine: &TestEngine) -> (LiveRun, String, String) {
-    let mut run = host.start(&host.prepare(&canaries::sound(engine)));
+    let mut arguments = host.prepare(&canaries::sound(engine));
+    // The upgrade gives the time to put something beside it.
+    arguments.extend(["--tiers", "install,upgrade"].map(str::to_owned));
+    let mut run = host.start(&arguments);
     run.wait_for_event("\"tier_ended\",\"tier\":\"install\"");
     let (id, stack) =
         run.wait_until("its stack", |_, result| Some((result.run.id.to_string(), result.run.stack.clone()?)));

@@ -1,17 +1,21 @@
 //! Who may end a run, and that it then ends through its teardown: Ctrl-C, the bridge's file, a caller that is gone.
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cc_ci_model::names::{RunDomain, Zone};
 use cc_ci_model::outcome::VerdictWord;
 use cc_ci_model::result::{RunResult, RunState};
+use cc_ci_swarm::lock::{HeldLock, Probe};
+use cc_ci_swarm::processes::of_runs;
 use cc_ci_testkit::run_host::{RUN_LIMIT, RunHost};
 use cc_ci_testkit::{canaries, engine_or_skip, patience};
 use nix::sys::signal::Signal;
 
 mod support;
-use support::{CC_CI, leaves_nothing};
+use support::{CC_CI, janitor, leaves_nothing};
 
 const STEP: Duration = Duration::from_millis(50);
 
@@ -83,5 +87,51 @@ fn a_run_whose_caller_is_gone_before_it_could_bind_to_it_ends_at_once() {
         assert_eq!(host.start(&arguments).wait().code, 0, "the caller itself");
         assert_eq!(next_verdict(&host, &known), Some(VerdictWord::Cancelled));
     }
+    leaves_nothing(&engine, &host);
+}
+
+/// A `git` that leaves a daemon behind each time: in a session of its own, its starter gone. The folder of it and the path
+/// with it first.
+fn git_with_daemon() -> (tempfile::TempDir, String) {
+    let path = std::env::var("PATH").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("git");
+    let script = format!(
+        "#!/bin/sh\n(setsid sleep 300 < /dev/null > /dev/null 2>&1 &)\nPATH='{path}' exec git \"$@\"\n"
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let variable = format!("PATH={}:{path}", folder.path().display());
+    (folder, variable)
+}
+
+#[test]
+fn a_daemon_that_left_its_group_goes_with_its_run_and_holds_no_lock_of_one_that_was_killed() {
+    let engine = engine_or_skip!();
+    let (_folder, path) = git_with_daemon();
+    let host = RunHost::new(CC_CI, &engine).started_by(&["env", &path]);
+    let mut arguments = host.prepare(&canaries::sound(&engine));
+    arguments.extend(["--tiers", "install"].map(str::to_owned));
+    // A run that comes to its end ends them itself, says so, and is green.
+    let ended = host.run(&arguments);
+    assert_eq!(ended.code, 0, "{ended}");
+    assert!(ended.stdout.contains("ended what outlived its program: process "), "{ended}");
+    leaves_nothing(&engine, &host);
+
+    let mut run = host.start(&arguments);
+    run.wait_for_event("\"tier_started\",\"tier\":\"install\"");
+    let domain = run.wait_until("its domain", |_, result| result.run.domain.clone());
+    run.signal(Signal::SIGKILL);
+    let killed = run.wait();
+    let runs = host.path("state/runs");
+    let left = of_runs(&runs).unwrap().remove(&killed.result().run.id).unwrap_or_default();
+    assert!(left.iter().any(|process| process.name == "sleep"), "{left:?}");
+    let domain = RunDomain::parse_in(&domain, &Zone::parse(&host.zone).unwrap()).unwrap();
+    let probe = HeldLock::try_probe(&host.path("locks"), &domain).unwrap();
+    assert!(matches!(probe, Probe::Free(_)), "the lock is free, though its grandchildren live");
+    drop(probe);
+    let sweep = janitor(&host, &engine);
+    assert_eq!(sweep.status.code(), Some(0), "{}{}", sweep.stdout, sweep.stderr);
+    assert!(of_runs(&runs).unwrap().is_empty());
     leaves_nothing(&engine, &host);
 }

@@ -7,7 +7,7 @@ use cc_ci_model::doctor::{self, Line};
 use cc_ci_model::settings::ViaChoice;
 use cc_ci_swarm::certificate;
 use cc_ci_swarm::docker::Docker;
-use cc_ci_swarm::zone::{self, HostId};
+use cc_ci_swarm::zone;
 
 use super::{Host, no_engine, within};
 
@@ -39,11 +39,9 @@ pub(super) async fn examine(host: &Host<'_>, docker: Option<&Docker>) -> Vec<Lin
 
 async fn owner(host: &Host<'_>, docker: &Docker) -> Line {
     let (checked, zone, state) = ("zone", &host.settings.zone, &host.paths.state);
-    if !HostId::is_made(state) {
-        return Line::ok(checked, format!("{zone}; the first run makes this state folder its owner"));
-    }
     match within("asking whose the zone is", zone::look(docker, zone, state)).await {
-        Ok(Ok(id)) => Line::ok(checked, format!("{zone}, host id {id}")),
+        Ok(Ok(Some(id))) => Line::ok(checked, format!("{zone}, host id {id}")),
+        Ok(Ok(None)) => Line::ok(checked, format!("{zone}; the first run makes this state folder its owner")),
         Ok(Err(error)) => {
             let text = error.to_string();
             let (found, todo) = text.split_once(": ").unwrap_or((&text, "look at the state folder"));
