@@ -9,6 +9,7 @@ mod engine;
 mod helper;
 mod interrupts;
 mod out;
+mod proof_table;
 mod test;
 mod test_binaries;
 mod test_layers;
