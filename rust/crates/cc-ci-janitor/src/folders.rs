@@ -29,6 +29,26 @@ pub(crate) fn trim(host: &Host, mode: Mode, folders: &[Folder], diary: &mut Diar
     }
     if mode == Mode::Real {
         remove_halves(host, diary);
+        remove_half_written(host, diary);
+    }
+}
+
+/// What a writer that was killed has left beside its file (`cc_ci_process::atomic`): nobody reads it, and nobody writes for
+/// so long.
+fn remove_half_written(host: &Host, diary: &mut Diary) {
+    for folder in [host.paths.state.clone(), host.paths.state.join("stacks")] {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let modified = entry.metadata().and_then(|found| found.modified());
+            let is_old = modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > Retention::GRACE));
+            if name.starts_with('.')
+                && name.ends_with(".new")
+                && is_old
+                && let Err(error) = std::fs::remove_file(entry.path())
+            {
+                diary.say(Code::Warn, name, format!("removing {}: {error}", entry.path().display()));
+            }
+        }
     }
 }
 

@@ -269,8 +269,16 @@ fn janitor_leaves_nothing_of_its_own() {
     let ground = Ground::new(engine_or_skip!());
     let lone = ground.lock_file(&ground.domain("lone"));
     std::fs::write(&lone, "").unwrap();
+    // What a writer that was killed has left, and what one may be writing at this moment.
+    let stacks = ground.host.path("state/stacks");
+    std::fs::create_dir_all(&stacks).unwrap();
+    let [old, young] = [".x.json.abc.new", ".y.json.def.new"].map(|name| stacks.join(name));
+    let yesterday = std::time::SystemTime::now() - std::time::Duration::from_secs(86_400);
+    std::fs::File::create(&old).unwrap().set_modified(yesterday).unwrap();
+    std::fs::write(&young, "{").unwrap();
     let ended = ground.sweep();
     assert_eq!(ended.code, 0, "{ended}");
+    assert!(!old.exists() && young.exists());
     assert_eq!(ground.there("janitor"), NOTHING);
     assert_eq!(std::fs::read_dir(ground.host.path("locks")).unwrap().count(), 0, "nor the lock it asked for");
     let health = std::fs::read_to_string(ground.host.path("state/health.json")).unwrap();

@@ -32,7 +32,9 @@ pub(crate) fn leaves_nothing(engine: &TestEngine, host: &RunHost) {
     assert_eq!(Onlooker::of(engine).everything_with(&part), Vec::<String>::new());
     let names = |folder: &str| -> Vec<String> {
         let entries = std::fs::read_dir(host.path(folder)).into_iter().flatten().flatten();
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        // What a writer that was killed in mid-write left beside its file goes an hour later.
+        names.filter(|name| !(name.starts_with('.') && name.ends_with(".new"))).collect()
     };
     assert_eq!(names("locks"), Vec::<String>::new());
     assert_eq!(names("state/stacks"), Vec::<String>::new());
