@@ -5,13 +5,24 @@ use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 
-/// No page has script; styles and pictures come from here alone.
+/// Most pages have no script; styles and pictures come from here alone.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 );
 
 /// Files of a run are foreign: whatever they hold, nothing in them is carried out.
 const FOREIGN: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
+
+/// A page that follows a run: our own script, and its events from here.
+const FOLLOWING: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+);
+
+/// Allows a page the scripts of this server, and no others.
+pub(crate) fn with_own_script(mut answer: Response<Body>) -> Response<Body> {
+    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, FOLLOWING);
+    answer
+}
 
 /// Adds what every answer has.
 pub(crate) async fn harden(mut answer: Response<Body>) -> Response<Body> {

@@ -133,6 +133,14 @@ pub fn read(folder: &OwnedFd, file: &RunFile, longest: u64) -> Result<Vec<u8>, F
     Ok(bytes)
 }
 
+/// Opens a file of a run that grows while it is read, such as its log.
+///
+/// # Errors
+/// [`FolderError`]: not there, or no plain file.
+pub fn open_growing(folder: &OwnedFd, file: &RunFile) -> Result<File, FolderError> {
+    open_file(folder, file).map(|(opened, _)| opened)
+}
+
 /// The version of a run's `result.json`; the default where there is none.
 #[must_use]
 pub fn stamp(folder: &OwnedFd) -> Stamp {

@@ -7,6 +7,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use cc_ci_model::dashboard::Entry;
 use cc_ci_model::names::{Recipe, RunId};
 use cc_ci_model::result::RunState;
+use tokio::sync::watch;
 
 use crate::folder::{self, FolderError, Roots, Stamp};
 
@@ -21,6 +22,7 @@ pub struct Index {
     enrolled_from: Option<PathBuf>,
     private: HashSet<Recipe>,
     shelf: RwLock<Shelf>,
+    changes: watch::Sender<()>,
 }
 
 /// What the index knows at one moment.
@@ -46,7 +48,17 @@ impl Index {
         private: impl IntoIterator<Item = Recipe>,
     ) -> Self {
         let private = private.into_iter().collect();
-        Self { roots, enrolled_from, private, shelf: RwLock::default() }
+        Self { roots, enrolled_from, private, shelf: RwLock::default(), changes: watch::Sender::new(()) }
+    }
+
+    /// Says to whoever waits that files of an unfinished run have changed.
+    pub(crate) fn tell(&self) {
+        self.changes.send_replace(());
+    }
+
+    /// Changes whenever files of an unfinished run do.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Looks at every folder; reads those whose result has changed.

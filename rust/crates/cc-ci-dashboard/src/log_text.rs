@@ -4,17 +4,20 @@ use maud::{Markup, html};
 
 /// Lines as HTML, numbered from `first`.
 pub(crate) fn lines(text: &str, first: usize) -> Markup {
+    html! { pre.log { (bare_lines(text, first)) } }
+}
+
+/// The same without the frame, to be added to lines that are there.
+pub(crate) fn bare_lines(text: &str, first: usize) -> Markup {
     html! {
-        pre.log {
-            @for (index, line) in text.lines().enumerate() {
-                @let number = first + index;
-                span.line id={ "L" (number) } {
-                    a.number href={ "#L" (number) } { (number) }
-                    @for (class, part) in pieces(line) {
-                        @if class.is_empty() { (part) } @else { span class=(class) { (part) } }
-                    }
-                    "\n"
+        @for (index, line) in text.lines().enumerate() {
+            @let number = first + index;
+            span.line id={ "L" (number) } {
+                a.number href={ "#L" (number) } { (number) }
+                @for (class, part) in pieces(line) {
+                    @if class.is_empty() { (part) } @else { span class=(class) { (part) } }
                 }
+                "\n"
             }
         }
     }

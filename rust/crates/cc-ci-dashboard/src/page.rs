@@ -9,8 +9,19 @@ pub(crate) struct Page<'a> {
     pub(crate) site: &'a str,
     /// What the page is about.
     pub(crate) title: &'a str,
-    /// Seconds after which a browser asks again: for runs that are under way.
-    pub(crate) again: Option<u32>,
+    /// How the page stays up to date.
+    pub(crate) renewal: Renewal,
+}
+
+/// How a page that is open stays up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// Not by itself.
+    Never,
+    /// The browser asks again after so many seconds.
+    Every(u32),
+    /// By events; without script as the one before.
+    Live(u32),
 }
 
 impl Page<'_> {
@@ -23,7 +34,14 @@ impl Page<'_> {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
-                    @if let Some(seconds) = self.again { meta http-equiv="refresh" content=(seconds); }
+                    @match &self.renewal {
+                        Renewal::Never => {}
+                        Renewal::Every(seconds) => { meta http-equiv="refresh" content=(seconds); }
+                        Renewal::Live(seconds) => {
+                            noscript { meta http-equiv="refresh" content=(seconds); }
+                            script src="/live.js" defer {}
+                        }
+                    }
                     title { (self.title) " · " (self.site) }
                     link rel="stylesheet" href="/style.css";
                 }

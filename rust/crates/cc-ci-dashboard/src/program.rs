@@ -14,6 +14,7 @@ use cc_ci_process::mask::Masker;
 use cc_ci_process::printer::{Printer, Style};
 use cc_ci_process::state::StatePaths;
 use clap::{Args, Parser, Subcommand};
+use tokio::sync::Semaphore;
 
 use crate::folder::Roots;
 use crate::index::Index;
@@ -22,6 +23,9 @@ use crate::watch;
 
 /// Where settings lie unless the command line says otherwise; missing is fine.
 const SETTINGS: &str = "/etc/cc-ci/dashboard.toml";
+
+/// People who follow runs at the same time; each holds a connection, a folder and a watch.
+const MOST_READERS: usize = 64;
 
 /// Answers that are under way at a stop get this long.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -119,7 +123,8 @@ fn serve(config: &Config, listen: Option<SocketAddr>, masker: &Masker) -> Result
     let rescan = settings.rescan.0;
     let watching = watch::start(Arc::clone(&index), rescan).context("starting to follow run folders")?;
     let count = index.look().count();
-    let site = Arc::new(Site { index, title: settings.title, state: paths.state });
+    let readers = Arc::new(Semaphore::new(MOST_READERS));
+    let site = Arc::new(Site { index, title: settings.title, state: paths.state, readers });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -8,16 +8,20 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Response, StatusCode};
+use axum::response::IntoResponse;
+use axum::response::sse::{KeepAlive, Sse};
 use axum::routing::get;
-use cc_ci_model::dashboard::{Badge, Entry, Face, RunFile, Summary, card, overview};
+use cc_ci_model::dashboard::{Badge, Entry, Face, Live, RunFile, Summary, card, overview};
 use cc_ci_model::names::{Recipe, RunId};
 use cc_ci_model::result::{RunResult, RunState};
 use maud::{Markup, html};
+use tokio::sync::Semaphore;
 
-use crate::answer::{answer, foreign, harden, json, tagged};
+use crate::answer::{answer, foreign, harden, json, tagged, with_own_script};
 use crate::folder::{self, LONGEST_FILE, LONGEST_RESULT};
 use crate::index::{Index, Shelf};
-use crate::page::Page;
+use crate::live::Following;
+use crate::page::{Page, Renewal};
 use crate::pages::{self, Wish};
 use crate::run_page::{self, Beside};
 use crate::{log_text, machine_pages, metrics};
@@ -43,6 +47,8 @@ pub struct Site {
     pub title: String,
     /// The state folder, for the janitor's files.
     pub state: PathBuf,
+    /// One permit for each reader who follows a run while it happens.
+    pub readers: Arc<Semaphore>,
 }
 
 type Shared = State<Arc<Site>>;
@@ -55,6 +61,7 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/recipe/{name}", get(recipe))
         .route("/runs/{id}", get(run))
         .route("/runs/{id}/log", get(log))
+        .route("/runs/{id}/live", get(live))
         .route("/runs/{id}/{*file}", get(file))
         .route("/janitor", get(janitor))
         .route("/health", get(health))
@@ -65,18 +72,21 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/api/recipes", get(api_recipes))
         .route("/api/runs/{id}", get(api_run))
         .route("/style.css", get(style))
+        .route("/live.js", get(script))
         .fallback(nothing)
         .with_state(site)
         .layer(axum::middleware::map_response(harden))
 }
 
 impl Site {
-    fn page(&self, title: &str, again: Option<u32>, content: &Markup) -> Answer {
-        answer(StatusCode::OK, HTML, Page { site: &self.title, title, again }.with(content))
+    fn page(&self, title: &str, renewal: Renewal, content: &Markup) -> Answer {
+        let page = Page { site: &self.title, title, renewal };
+        let answer = answer(StatusCode::OK, HTML, page.with(content));
+        if matches!(renewal, Renewal::Live(_)) { with_own_script(answer) } else { answer }
     }
 
     fn not_found(&self) -> Answer {
-        let page = Page { site: &self.title, title: "Not found", again: None };
+        let page = Page { site: &self.title, title: "Not found", renewal: Renewal::Never };
         answer(StatusCode::NOT_FOUND, HTML, page.with(&html! { p { "There is no such page, run or file." } }))
     }
 }
@@ -94,11 +104,16 @@ async fn style(asked: HeaderMap) -> Answer {
     tagged(&asked, "text/css; charset=utf-8", "public, max-age=300", sheet)
 }
 
+async fn script(asked: HeaderMap) -> Answer {
+    let script = include_str!("../assets/live.js").to_owned();
+    tagged(&asked, "text/javascript; charset=utf-8", "public, max-age=300", script)
+}
+
 async fn all(State(site): Shared, wish: Result<Query<Wish>, QueryRejection>) -> Answer {
     let wish = wish.map(|Query(wish)| wish).unwrap_or_default();
     let shelf = site.index.look();
     let again = shelf.unfinished().any(|entry| entry.summary.is_ok()).then_some(15);
-    site.page("Recipes", again, &pages::all(&shelf, &wish))
+    site.page("Recipes", again.map_or(Renewal::Never, Renewal::Every), &pages::all(&shelf, &wish))
 }
 
 async fn recipe(State(site): Shared, Path(name): Path<String>) -> Answer {
@@ -107,7 +122,7 @@ async fn recipe(State(site): Shared, Path(name): Path<String>) -> Answer {
     if !shelf.knows(&name) {
         return site.not_found();
     }
-    site.page(name.as_str(), None, &pages::recipe(&shelf, &name))
+    site.page(name.as_str(), Renewal::Never, &pages::recipe(&shelf, &name))
 }
 
 /// What the index says of a run, so that what it hides is not there.
@@ -141,7 +156,7 @@ async fn run(State(site): Shared, Path(id): Path<String>) -> Answer {
         Err(_) => entry.id.to_string(),
     };
     if let Some((face, why)) = withheld(&entry) {
-        return site.page(&title, None, &run_page::only(face, &why));
+        return site.page(&title, Renewal::Never, &run_page::only(face, &why));
     }
     let (index, wanted) = (Arc::clone(&site.index), entry.id.clone());
     let read = reading(move || {
@@ -155,10 +170,15 @@ async fn run(State(site): Shared, Path(id): Path<String>) -> Answer {
     // It was readable when the index looked: it is being removed, or it has just changed into what must not be shown.
     let Some((result, beside)) = read.await.filter(|(result, _)| may_show(&result.run.id, result, &entry))
     else {
-        return site.page(&title, Some(5), &run_page::only(Face::Unreadable, "the run's folder is changing"));
+        return site.page(
+            &title,
+            Renewal::Every(5),
+            &run_page::only(Face::Unreadable, "the run's folder is changing"),
+        );
     };
-    let again = (result.run.state == RunState::Running).then_some(5);
-    site.page(&title, again, &run_page::story(&entry.id, &result, &beside))
+    let is_running = result.run.state == RunState::Running;
+    let renewal = if is_running { Renewal::Live(5) } else { Renewal::Never };
+    site.page(&title, renewal, &run_page::story(&entry.id, &result, &beside))
 }
 
 /// Whether a result that was just read is the one the index judged.
@@ -191,7 +211,46 @@ async fn log(State(site): Shared, Path(id): Path<String>) -> Answer {
         @if from > 0 { p { "The log is long: its beginning is in the text file only." } }
         (log_text::lines(text.get(from..).unwrap_or_default(), first + 1))
     };
-    site.page(&format!("Log of {}", entry.id), None, &content)
+    site.page(&format!("Log of {}", entry.id), Renewal::Never, &content)
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct LiveWish {
+    from: String,
+}
+
+/// A run as it happens. A browser that lost the connection says itself where it was.
+async fn live(
+    State(site): Shared,
+    Path(id): Path<String>,
+    wish: Result<Query<LiveWish>, QueryRejection>,
+    asked: HeaderMap,
+) -> Answer {
+    let Some(entry) = known(&site, &id).filter(|entry| withheld(entry).is_none()) else {
+        return site.not_found();
+    };
+    let Ok(permit) = Arc::clone(&site.readers).try_acquire_owned() else {
+        let words = "too many readers follow runs at this moment; the page renews itself without it\n";
+        return answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", words);
+    };
+    let last = asked.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(Live::parse);
+    let from = wish.ok().and_then(|Query(wish)| Live::parse(&wish.from));
+    let place = last.or(from).unwrap_or_default();
+    match Following::begin(Arc::clone(&site.index), entry.id.clone(), place, permit) {
+        Ok(following) => {
+            let alive = KeepAlive::new().interval(std::time::Duration::from_secs(15));
+            Sse::new(following.stream()).keep_alive(alive).into_response()
+        }
+        Err(error) => {
+            tracing::warn!(code = "not-followed", "run {}: {error}", entry.id);
+            answer(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "text/plain; charset=utf-8",
+                "it cannot be followed now\n",
+            )
+        }
+    }
 }
 
 async fn file(State(site): Shared, Path((id, path)): Path<(String, String)>) -> Answer {
@@ -217,7 +276,7 @@ async fn janitor(State(site): Shared) -> Answer {
         let site = Arc::clone(&site);
         reading(move || Some(machine_pages::diary(&site.state))).await
     };
-    site.page("Janitor", None, &content.unwrap_or_default())
+    site.page("Janitor", Renewal::Never, &content.unwrap_or_default())
 }
 
 async fn health(State(site): Shared) -> Answer {
@@ -229,7 +288,7 @@ async fn health(State(site): Shared) -> Answer {
         let site = Arc::clone(&site);
         reading(move || Some(machine_pages::health(&site.state, count, looked, fault.as_deref()))).await
     };
-    site.page("Health", None, &content.unwrap_or_default())
+    site.page("Health", Renewal::Never, &content.unwrap_or_default())
 }
 
 async fn healthz(State(site): Shared) -> Answer {

@@ -1,6 +1,6 @@
 //! The page of one run: its whole story, in the order in which it happened.
 
-use cc_ci_model::dashboard::{Face, seconds};
+use cc_ci_model::dashboard::{Face, Live, seconds};
 use cc_ci_model::names::RunId;
 use cc_ci_model::plan::Decision;
 use cc_ci_model::result::{RunResult, RunState, Teardown, TierReport};
@@ -27,6 +27,23 @@ pub(crate) fn only(face: Face, sentence: &str) -> Markup {
 
 /// The story of a run.
 pub(crate) fn story(id: &RunId, result: &RunResult, beside: &Beside) -> Markup {
+    let is_running = result.run.state == RunState::Running;
+    html! {
+        @if is_running {
+            @let place = beside.log.as_deref().map(Live::behind).unwrap_or_default();
+            p.small { span id="live" data-source={ "/runs/" (id) "/live?from=" (place) } { "Under way: " }
+                span id="live-state" role="status" { "this page is renewed every few seconds" } "." }
+        }
+        div id="facts" { (facts(id, result)) }
+        @if is_running || beside.log.is_some() {
+            div id="log-lines" { (last_lines(id, beside.log.as_deref().unwrap_or_default())) }
+        }
+        (files(id, &beside.files))
+    }
+}
+
+/// Everything that the result says, without log and files.
+pub(crate) fn facts(id: &RunId, result: &RunResult) -> Markup {
     html! {
         (head(result))
         (asked(result))
@@ -43,8 +60,6 @@ pub(crate) fn story(id: &RunId, result: &RunResult, beside: &Beside) -> Markup {
         @if !result.replay.is_empty() {
             section { h2 { "The same again" } pre.replay { (result.replay) } }
         }
-        @if let Some(log) = &beside.log { (last_lines(id, log)) }
-        (files(id, &beside.files))
     }
 }
 

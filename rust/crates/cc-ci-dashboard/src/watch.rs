@@ -128,7 +128,9 @@ impl Watches {
         let watched = |id: &RunId, by_number: &HashMap<WatchDescriptor, Place>| {
             by_number.values().any(|place| matches!(place, Place::Run(known) if known == id))
         };
-        let flags = AddWatchFlags::IN_MOVED_TO
+        // The log grows; the result is replaced.
+        let flags = AddWatchFlags::IN_MODIFY
+            | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_CLOSE_WRITE
             | AddWatchFlags::IN_ONLYDIR
             | AddWatchFlags::IN_DONT_FOLLOW;
@@ -149,6 +151,7 @@ impl Watches {
     fn renew(&mut self, index: &Index) -> bool {
         let Some(events) = &self.events else { return false };
         let mut lost = false;
+        let mut is_run = false;
         while let Ok(batch) = events.read_events() {
             for event in batch {
                 lost |= event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
@@ -156,6 +159,7 @@ impl Watches {
                     self.by_number.remove(&event.wd);
                     continue;
                 }
+                is_run |= matches!(self.by_number.get(&event.wd), Some(Place::Run(_)));
                 let name = event.name.as_ref().and_then(|name| name.to_str());
                 match self.by_number.get(&event.wd) {
                     Some(Place::Root) => {
@@ -167,6 +171,9 @@ impl Watches {
                     Some(Place::Run(_)) | None => {}
                 }
             }
+        }
+        if is_run || lost {
+            index.tell();
         }
         lost
     }

@@ -35,6 +35,25 @@ impl Answer {
     }
 }
 
+/// An answer that goes on.
+pub struct Open {
+    stream: TcpStream,
+    seen: String,
+}
+
+impl Open {
+    /// Reads until a text was seen; returns everything that came up to then.
+    pub fn until(&mut self, text: &str) -> &str {
+        let mut part = [0; 4096];
+        while !self.seen.contains(text) {
+            let read = self.stream.read(&mut part).unwrap();
+            assert!(read > 0, "it ended before {text:?} came: {}", self.seen);
+            self.seen.push_str(&String::from_utf8_lossy(&part[..read]));
+        }
+        &self.seen
+    }
+}
+
 /// Folders that a test fills before the program starts.
 pub struct Folders(tempfile::TempDir);
 
@@ -110,6 +129,14 @@ impl Server {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
         Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    /// Asks for something that goes on, and leaves the connection open.
+    pub fn open(&self, path: &str, headers: &str) -> Open {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n").unwrap();
+        Open { stream, seen: String::new() }
     }
 
     /// Asks until the answer holds; what it waits for is made by the program's own events.

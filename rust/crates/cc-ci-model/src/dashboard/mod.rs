@@ -3,6 +3,7 @@
 mod age;
 mod badge;
 mod face;
+mod live;
 mod overview;
 mod run_file;
 mod settings;
@@ -11,6 +12,7 @@ mod summary;
 pub use age::{age, seconds};
 pub use badge::{Badge, card};
 pub use face::Face;
+pub use live::Live;
 pub use overview::{History, RecipeRow, Sort, history, overview};
 pub use run_file::RunFile;
 pub use settings::DashboardSettings;
