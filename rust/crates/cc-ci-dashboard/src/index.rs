@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use cc_ci_model::dashboard::Entry;
+use cc_ci_model::dashboard::{Entry, Face};
 use cc_ci_model::names::{Recipe, RunId};
 use cc_ci_model::result::RunState;
+use cc_ci_model::tier::Tier;
 use tokio::sync::watch;
 
 use crate::folder::{self, FolderError, Roots, Stamp};
@@ -31,12 +32,39 @@ pub struct Shelf {
     runs: BTreeMap<RunId, (Entry, Stamp)>,
     by_recipe: BTreeMap<Recipe, BTreeSet<RunId>>,
     unfinished: BTreeSet<RunId>,
+    totals: Totals,
     /// Recipes that have test data.
     pub enrolled: Vec<Recipe>,
     /// When all folders were looked at last.
     pub looked: Option<jiff::Timestamp>,
     /// Why a folder of runs could not be looked at.
     pub fault: Option<String>,
+}
+
+/// Sums over all runs, kept with each that comes and goes: asking for them costs the same with any number of runs.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Runs by what they look like.
+    pub faces: BTreeMap<Face, u64>,
+    /// Milliseconds and number of tiers.
+    pub tiers: BTreeMap<Tier, (u64, u64)>,
+}
+
+impl Totals {
+    fn count(&mut self, entry: &Entry, is_new: bool) {
+        let change = |number: &mut u64, by: u64| {
+            *number = if is_new { number.saturating_add(by) } else { number.saturating_sub(by) };
+        };
+        change(self.faces.entry(entry.face()).or_default(), 1);
+        for line in entry.summary.iter().flat_map(|summary| &summary.tiers) {
+            // A foreign file may say anything; a day is more than any tier takes.
+            let seconds = if line.seconds.is_finite() { line.seconds.clamp(0.0, 86_400.0) } else { 0.0 };
+            let time = std::time::Duration::from_secs_f64(seconds).as_millis();
+            let sum = self.tiers.entry(line.tier).or_default();
+            change(&mut sum.0, u64::try_from(time).unwrap_or(0));
+            change(&mut sum.1, 1);
+        }
+    }
 }
 
 impl Index {
@@ -66,9 +94,7 @@ impl Index {
         let ids = self.roots.ids();
         let known: HashSet<&RunId> = ids.iter().map(|(id, _)| id).collect();
         let gone: Vec<RunId> = self.look().runs.keys().filter(|id| !known.contains(id)).cloned().collect();
-        for (id, _) in &ids {
-            self.renew(id);
-        }
+        self.renew_all(&ids);
         let enrolled = self.enrolled();
         let fault = self.roots.0.first().and_then(|root| {
             let error = std::fs::read_dir(root).err()?;
@@ -81,6 +107,17 @@ impl Index {
         shelf.enrolled = enrolled;
         shelf.looked = Some(jiff::Timestamp::now());
         shelf.fault = fault;
+    }
+
+    /// Looks at many runs, with a thread for each core: at start all of them are read.
+    fn renew_all(&self, ids: &[(RunId, usize)]) {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let part = ids.len().div_ceil(threads).max(1);
+        std::thread::scope(|scope| {
+            for ids in ids.chunks(part) {
+                scope.spawn(move || ids.iter().for_each(|(id, _)| self.renew(id)));
+            }
+        });
     }
 
     /// Looks at one run again.
@@ -104,6 +141,11 @@ impl Index {
         }
     }
 
+    /// Whether a recipe may be shown.
+    pub fn shows(&self, recipe: &Recipe) -> bool {
+        !self.private.contains(recipe)
+    }
+
     /// What is known; nothing changes while the guard lives.
     pub fn look(&self) -> RwLockReadGuard<'_, Shelf> {
         self.shelf.read().unwrap_or_else(PoisonError::into_inner)
@@ -125,6 +167,7 @@ impl Index {
 
 impl Shelf {
     fn add(&mut self, entry: Entry, stamp: Stamp) {
+        self.totals.count(&entry, true);
         if let Ok(summary) = &entry.summary {
             self.by_recipe.entry(summary.recipe.clone()).or_default().insert(entry.id.clone());
         }
@@ -137,6 +180,7 @@ impl Shelf {
 
     fn remove(&mut self, id: &RunId) {
         let Some((entry, _)) = self.runs.remove(id) else { return };
+        self.totals.count(&entry, false);
         self.unfinished.remove(id);
         if let Ok(summary) = &entry.summary
             && let Some(ids) = self.by_recipe.get_mut(&summary.recipe)
@@ -179,6 +223,12 @@ impl Shelf {
     /// Runs that are under way, or whose result cannot be read yet; newest first.
     pub fn unfinished(&self) -> impl Iterator<Item = &Entry> {
         self.unfinished.iter().rev().filter_map(|id| self.run(id))
+    }
+
+    /// Sums over all runs.
+    #[must_use]
+    pub fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     /// How many runs are known.

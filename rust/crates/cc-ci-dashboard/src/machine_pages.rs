@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use cc_ci_model::dashboard::Face;
+use cc_ci_model::dashboard::{Face, Queue};
+use cc_ci_model::names::Recipe;
 use maud::{Markup, html};
 
 use crate::folder::{self, FolderError};
@@ -12,6 +13,8 @@ use crate::page::{moment, pill};
 const DIARY_BYTES: u64 = 256 * 1024;
 /// Lines of it that are shown.
 const DIARY_LINES: usize = 200;
+/// A queue that is longer is not read.
+const QUEUE_BYTES: u64 = 256 * 1024;
 /// A `health.json` is far below this.
 const HEALTH_BYTES: u64 = 64 * 1024;
 
@@ -23,6 +26,14 @@ pub(crate) fn measured(state: &Path) -> Result<serde_json::Value, String> {
         other => format!("health.json: {other}"),
     })?;
     serde_json::from_slice(&bytes).map_err(|_| "health.json is cut off or not the janitor's".to_owned())
+}
+
+/// The bridge's queue without what must not be shown; none where there is no bridge, or its file cannot be read.
+pub(crate) fn queue(state: &Path, is_shown: impl Fn(&Recipe) -> bool) -> Option<Queue> {
+    let bytes = folder::tail(&state.join("bridge/queue.json"), QUEUE_BYTES).ok()?;
+    let mut queue = Queue::read(std::str::from_utf8(&bytes).ok()?)?;
+    queue.keep(is_shown);
+    Some(queue)
 }
 
 /// `/janitor`.

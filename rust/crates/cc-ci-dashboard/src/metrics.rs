@@ -1,44 +1,38 @@
 //! `/metrics` in the text form of Prometheus. Every label has few values: no run, commit or person is one.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use cc_ci_model::dashboard::Face;
+use cc_ci_model::dashboard::{Face, Queue};
 
 use crate::index::Shelf;
 use crate::machine_pages::measured;
 
 /// The whole answer.
-pub(crate) fn text(shelf: &Shelf, state: &Path) -> String {
-    let mut faces: BTreeMap<&str, u64> = Face::ALL.iter().map(|face| (face.key(), 0)).collect();
-    let mut tiers: BTreeMap<&str, (f64, u64)> = BTreeMap::new();
-    for run in shelf.newest() {
-        *faces.entry(run.face().key()).or_default() += 1;
-        for tier in run.summary.iter().flat_map(|summary| &summary.tiers) {
-            let sum = tiers.entry(tier.tier.word()).or_default();
-            if tier.seconds.is_finite() && tier.seconds >= 0.0 {
-                *sum = (sum.0 + tier.seconds, sum.1 + 1);
-            }
-        }
-    }
+pub(crate) fn text(shelf: &Shelf, state: &Path, queue: Option<&Queue>) -> String {
+    let totals = shelf.totals();
     let mut out = String::new();
     let head = |out: &mut String, name: &str, help: &str| {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
     };
     head(&mut out, "cc_ci_runs", "Run folders by what they look like.");
-    for (face, count) in
-        faces.iter().filter(|(face, _)| !["no_run", "not_applicable", "unverified"].contains(face))
-    {
-        let _ = writeln!(out, "cc_ci_runs{{verdict=\"{face}\"}} {count}");
+    let of_runs = |face: &&Face| !matches!(face, Face::NoRun | Face::NotApplicable | Face::Unverified);
+    for face in Face::ALL.iter().filter(of_runs) {
+        let count = totals.faces.get(face).copied().unwrap_or(0);
+        let _ = writeln!(out, "cc_ci_runs{{verdict=\"{}\"}} {count}", face.key());
     }
     head(&mut out, "cc_ci_tier_seconds", "Wall seconds of all known runs, by tier.");
     head(&mut out, "cc_ci_tier_runs", "How often a tier is in those seconds.");
-    for (tier, (sum, count)) in tiers {
+    for (tier, (sum, count)) in &totals.tiers {
+        let seconds = std::time::Duration::from_millis(*sum).as_secs_f64();
         let _ = writeln!(
             out,
-            "cc_ci_tier_seconds{{tier=\"{tier}\"}} {sum:.3}\ncc_ci_tier_runs{{tier=\"{tier}\"}} {count}"
+            "cc_ci_tier_seconds{{tier=\"{tier}\"}} {seconds:.3}\ncc_ci_tier_runs{{tier=\"{tier}\"}} {count}"
         );
+    }
+    if let Some(queue) = queue {
+        head(&mut out, "cc_ci_queue", "Builds that were asked for and have no run yet.");
+        let _ = writeln!(out, "cc_ci_queue {}", queue.waiting().count());
     }
     if let Ok(health) = measured(state) {
         if let Some(at) = health["at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok()) {

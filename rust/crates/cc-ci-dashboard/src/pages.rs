@@ -1,7 +1,10 @@
 //! The overview of all recipes, and the page of one.
 
-use cc_ci_model::dashboard::{Entry, Face, RecipeRow, Sort, Summary, history, overview, seconds};
+use cc_ci_model::dashboard::{
+    Entry, Face, Queue, RecipeRow, Sort, Summary, changes, history, overview, seconds,
+};
 use cc_ci_model::names::Recipe;
+use cc_ci_model::tier::Tier;
 use maud::{Markup, html};
 
 use crate::index::{NEWEST, Shelf};
@@ -9,6 +12,9 @@ use crate::page::{bars, level, moment, pill, strip};
 
 /// Unfinished and unreadable runs that the overview lists.
 const MOST_UNFINISHED: usize = 20;
+
+/// Changes of level that a recipe's page lists.
+const MOST_CHANGES: usize = 20;
 
 /// What the reader wants to see.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -23,7 +29,7 @@ pub(crate) struct Wish {
 }
 
 /// `/`.
-pub(crate) fn all(shelf: &Shelf, wish: &Wish) -> Markup {
+pub(crate) fn all(shelf: &Shelf, queue: Option<&Queue>, wish: &Wish) -> Markup {
     let rows = wished(overview(shelf.of_all_recipes(), &shelf.enrolled), wish);
     let unfinished: Vec<&Entry> = shelf.unfinished().take(MOST_UNFINISHED).collect();
     html! {
@@ -32,6 +38,17 @@ pub(crate) fn all(shelf: &Shelf, wish: &Wish) -> Markup {
             section aria-labelledby="now" {
                 h2 id="now" { "Under way or unfinished" }
                 ul.cards { @for run in &unfinished { li { (unfinished_run(run)) } } }
+            }
+        }
+        @if let Some(waiting) = queue.map(|queue| queue.waiting().collect::<Vec<_>>()).filter(|waiting| !waiting.is_empty()) {
+            section aria-labelledby="queued" {
+                h2 id="queued" { "Queued" }
+                ol.cards { @for entry in waiting { li {
+                    a href={ "/recipe/" (entry.recipe) } { (entry.recipe) } " #" (entry.pr)
+                    @if let Some(commit) = &entry.commit { " at " code { (commit) } }
+                    @if let Some(attempt) = entry.attempt.filter(|attempt| *attempt > 1) { ", attempt " (attempt) }
+                    @if let Some(build) = entry.build { span.small { ", build " (build) } }
+                } } }
             }
         }
         (form(wish))
@@ -127,6 +144,14 @@ pub(crate) fn recipe(shelf: &Shelf, recipe: &Recipe) -> Markup {
     let levels: Vec<(f64, Face)> = oldest_first().map(|run| (f64::from(run.level), run.face())).collect();
     let times: Vec<(f64, Face)> =
         oldest_first().map(|run| (run.tiers.iter().map(|tier| tier.seconds).sum(), run.face())).collect();
+    let tiers: Vec<(Tier, Vec<(f64, Face)>)> = Tier::PLANNABLE
+        .into_iter()
+        .map(|tier| {
+            let lines = oldest_first().filter_map(|run| run.tiers.iter().find(|line| line.tier == tier));
+            (tier, lines.map(|line| (line.seconds, Face::of_status(line.status))).collect())
+        })
+        .collect();
+    let causes = changes(runs.iter().copied());
     #[allow(clippy::cast_precision_loss, reason = "heights of bars")]
     let memory: Vec<(f64, Face)> =
         oldest_first().map(|run| (run.peak_memory_bytes.unwrap_or(0) as f64, run.face())).collect();
@@ -135,6 +160,13 @@ pub(crate) fn recipe(shelf: &Shelf, recipe: &Recipe) -> Markup {
         @if runs.is_empty() { p { "No run yet." } }
         div.charts {
             (bars("level, of 5", &levels, 5.0)) (bars("seconds of all tiers", &times, 0.0)) (bars("largest memory", &memory, 0.0))
+            @for (tier, values) in &tiers { (bars(&format!("seconds of {tier}"), values, 0.0)) }
+        }
+        @if !causes.is_empty() {
+            section { h2 { "Changes of level" } ul { @for change in causes.iter().take(MOST_CHANGES) { li {
+                a href={ "/runs/" (change.entry.id) } { (moment(change.run.started)) } ": level " (change.from) " → " (change.run.level)
+                @if !change.run.level_reason.is_empty() { ", because " (change.run.level_reason) }
+            } } } }
         }
         @if steadiness.repeated > 0 {
             p { (steadiness.unsteady) " of " (steadiness.repeated) " commits that were judged more than once were red and green." }

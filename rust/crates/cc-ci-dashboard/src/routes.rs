@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use axum::response::IntoResponse;
 use axum::response::sse::{KeepAlive, Sse};
 use axum::routing::get;
-use cc_ci_model::dashboard::{Badge, Entry, Face, Live, RunFile, Summary, card, overview};
+use cc_ci_model::dashboard::{Badge, Entry, Face, Live, Queue, RunFile, Summary, card, overview};
 use cc_ci_model::names::{Recipe, RunId};
 use cc_ci_model::result::{RunResult, RunState};
 use maud::{Markup, html};
@@ -85,6 +85,11 @@ impl Site {
         if matches!(renewal, Renewal::Live(_)) { with_own_script(answer) } else { answer }
     }
 
+    async fn queue(&self) -> Option<Queue> {
+        let (index, state) = (Arc::clone(&self.index), self.state.clone());
+        reading(move || machine_pages::queue(&state, |recipe| index.shows(recipe))).await
+    }
+
     fn not_found(&self) -> Answer {
         let page = Page { site: &self.title, title: "Not found", renewal: Renewal::Never };
         answer(StatusCode::NOT_FOUND, HTML, page.with(&html! { p { "There is no such page, run or file." } }))
@@ -111,9 +116,14 @@ async fn script(asked: HeaderMap) -> Answer {
 
 async fn all(State(site): Shared, wish: Result<Query<Wish>, QueryRejection>) -> Answer {
     let wish = wish.map(|Query(wish)| wish).unwrap_or_default();
+    let queue = site.queue().await;
     let shelf = site.index.look();
     let again = shelf.unfinished().any(|entry| entry.summary.is_ok()).then_some(15);
-    site.page("Recipes", again.map_or(Renewal::Never, Renewal::Every), &pages::all(&shelf, &wish))
+    site.page(
+        "Recipes",
+        again.map_or(Renewal::Never, Renewal::Every),
+        &pages::all(&shelf, queue.as_ref(), &wish),
+    )
 }
 
 async fn recipe(State(site): Shared, Path(name): Path<String>) -> Answer {
@@ -303,7 +313,8 @@ async fn healthz(State(site): Shared) -> Answer {
 }
 
 async fn metrics(State(site): Shared) -> Answer {
-    let body = reading(move || Some(metrics::text(&site.index.look(), &site.state))).await;
+    let queue = site.queue().await;
+    let body = reading(move || Some(metrics::text(&site.index.look(), &site.state, queue.as_ref()))).await;
     answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body.unwrap_or_default())
 }
 

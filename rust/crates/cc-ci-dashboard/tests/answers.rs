@@ -126,6 +126,98 @@ fn imported_runs_and_recipes_without_a_run_are_shown() {
 }
 
 #[test]
+fn what_waits_for_a_run_is_shown_and_counted_and_private_recipes_are_not() {
+    let folders = Folders::new();
+    folders.run(&id(1), &result(&id(1), "custom-html"));
+    let server = folders.serve("private = [\"secret-app\"]");
+    assert!(!server.get("/").body.contains("Queued"));
+    let one = |repository: &str, pr: u32, run: &str| {
+        format!(
+            r#"{{"repository":"{repository}","pr":{pr},"by":"ada","commit":"0123456789abcdef","attempt":2,"build":3,"run":{run}}}"#
+        )
+    };
+    let entries = [
+        one("coop/custom-html", 71, "null"),
+        one("coop/secret-app", 72, "null"),
+        one("coop/custom-html", 73, &format!("\"{}\"", id(1))),
+        one("coop/<script>", 74, "null"),
+    ];
+    let queue = server.state().join("bridge/queue.json");
+    write(&queue, &format!(r#"{{"schema":1,"open":[{}]}}"#, entries.join(",")));
+    let page = server.get("/").body;
+    assert!(
+        page.contains("Queued") && page.contains("custom-html</a> #71") && page.contains("attempt 2"),
+        "{page}"
+    );
+    for hidden in ["secret-app", "#72", "#73", "#74", "<script>", "ada"] {
+        assert!(!page.contains(hidden), "{hidden}: {page}");
+    }
+    assert!(server.get("/metrics").body.contains("\ncc_ci_queue 1\n"));
+    write(&queue, "{\"schema\":1,\"op");
+    assert_eq!(server.get("/").status, 200);
+    assert!(!server.get("/metrics").body.contains("cc_ci_queue"));
+}
+
+#[test]
+fn sums_of_the_metrics_follow_runs_that_come_change_and_go() {
+    let folders = Folders::new();
+    folders.run(&id(1), &result(&id(1), "custom-html"));
+    let server = folders.serve("rescan = \"1h\"");
+    let says = |lines: [&str; 3]| {
+        let answer = server.wait("/metrics", "the sums", |answer| {
+            lines.iter().all(|line| answer.body.lines().any(|seen| seen == *line))
+        });
+        assert_eq!(answer.status, 200);
+    };
+    says([
+        "cc_ci_runs{verdict=\"pass\"} 1",
+        "cc_ci_runs{verdict=\"fail\"} 0",
+        "cc_ci_tier_seconds{tier=\"install\"} 3.500",
+    ]);
+    let folder = server.runs().join(id(2));
+    std::fs::create_dir(&folder).unwrap();
+    let place = |text: &str| {
+        write(&folder.join(".new"), text);
+        std::fs::rename(folder.join(".new"), folder.join("result.json")).unwrap();
+    };
+    place(
+        &result(&id(2), "custom-html")
+            .replace("\"finished\",", "\"running\",")
+            .replace("\"verdict\":\"pass\"", "\"verdict\":null"),
+    );
+    says([
+        "cc_ci_runs{verdict=\"pass\"} 1",
+        "cc_ci_runs{verdict=\"running\"} 1",
+        "cc_ci_tier_seconds{tier=\"install\"} 7.000",
+    ]);
+    place(&result(&id(2), "custom-html").replace("\"verdict\":\"pass\"", "\"verdict\":\"fail\""));
+    says([
+        "cc_ci_runs{verdict=\"running\"} 0",
+        "cc_ci_runs{verdict=\"fail\"} 1",
+        "cc_ci_tier_runs{tier=\"install\"} 2",
+    ]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    says([
+        "cc_ci_runs{verdict=\"fail\"} 0",
+        "cc_ci_runs{verdict=\"pass\"} 1",
+        "cc_ci_tier_runs{tier=\"install\"} 1",
+    ]);
+}
+
+#[test]
+fn a_recipes_page_says_when_its_level_changed_and_why() {
+    let folders = Folders::new();
+    folders.run(&id(1), &result(&id(1), "custom-html"));
+    let worse = result(&id(2), "custom-html").replace("\"level\":5", "\"level\":2");
+    folders
+        .run(&id(2), &worse.replace("\"level_reason\":\"all\"", "\"level_reason\":\"backup <i>failed</i>\""));
+    let server = folders.serve("");
+    let page = server.get("/recipe/custom-html").body;
+    assert!(page.contains("level 5 → 2, because backup &lt;i&gt;failed&lt;/i&gt;"), "{page}");
+    assert!(page.contains("seconds of install") && !page.contains("seconds of restore"), "{page}");
+}
+
+#[test]
 fn term_ends_it_well_and_folders_that_cannot_be_read_are_said() {
     let mut server = Folders::new().serve("rescan = \"50ms\"");
     assert_eq!(server.get("/healthz").status, 200);

@@ -1,5 +1,7 @@
 //! A run is followed by events while it happens: each line once, nothing that is hostile, and up to its end.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic with its place is the wanted report")]
+
 mod server;
 
 use std::io::Write as _;

@@ -91,6 +91,29 @@ pub struct History {
     pub unsteady: usize,
 }
 
+/// A run that came to another level than the one before it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change<'a> {
+    /// The run.
+    pub entry: &'a Entry,
+    /// What is known of it.
+    pub run: &'a Summary,
+    /// The level before.
+    pub from: u8,
+}
+
+/// Where the level of one recipe changed, newest first; `runs` come newest first. Only runs that judged the recipe count.
+#[must_use]
+pub fn changes<'a>(runs: impl IntoIterator<Item = (&'a Entry, &'a Summary)>) -> Vec<Change<'a>> {
+    let judged = |(_, run): &(&Entry, &Summary)| matches!(run.face(), Face::Pass | Face::Fail);
+    let runs: Vec<_> = runs.into_iter().filter(judged).collect();
+    let pairs = runs.iter().zip(runs.iter().skip(1));
+    pairs
+        .filter(|((_, run), (_, before))| run.level != before.level)
+        .map(|((entry, run), (_, before))| Change { entry, run, from: before.level })
+        .collect()
+}
+
 /// Looks for commits of one recipe that were red and green.
 #[must_use]
 pub fn history<'a>(runs: impl IntoIterator<Item = &'a Summary>) -> History {
@@ -131,6 +154,7 @@ mod tests {
             state: RunState::Finished,
             verdict,
             level: 3,
+            level_reason: "no backup".into(),
             commit: Some("abc".into()),
             pr: PrNumber(0),
             base: None,
@@ -155,6 +179,28 @@ mod tests {
         let faces: Vec<_> =
             rows.iter().map(|row| (row.recipe.as_str(), row.face(), row.strip.len())).collect();
         assert_eq!(faces, [("a", Face::Pass, 2), ("b", Face::Trouble, 1), ("never-ran", Face::NoRun, 0)]);
+    }
+
+    #[test]
+    fn a_change_of_level_names_the_run_that_brought_it_and_trouble_brings_none() {
+        let with = |id: &str, verdict, level| {
+            let mut run = entry(id, "a", Some(verdict));
+            run.summary.as_mut().unwrap().level = level;
+            run
+        };
+        let newest_first = [
+            with("20260105T000000-000005", VerdictWord::Pass, 5),
+            with("20260104T000000-000004", VerdictWord::Trouble, 0),
+            with("20260103T000000-000003", VerdictWord::Fail, 1),
+            with("20260102T000000-000002", VerdictWord::Pass, 5),
+            with("20260101T000000-000001", VerdictWord::Pass, 5),
+        ];
+        let runs = newest_first.iter().map(|entry| (entry, entry.summary.as_ref().unwrap()));
+        let found: Vec<_> = changes(runs)
+            .iter()
+            .map(|change| (change.entry.id.to_string(), change.from, change.run.level))
+            .collect();
+        assert_eq!(found, [("20260105T000000-000005".into(), 1, 5), ("20260103T000000-000003".into(), 5, 1)]);
     }
 
     #[test]

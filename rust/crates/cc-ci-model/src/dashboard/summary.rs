@@ -6,6 +6,9 @@ use crate::outcome::{Status, VerdictWord};
 use crate::result::{ReadError, RunResult, RunState};
 use crate::tier::Tier;
 
+/// Characters of a level's reason that are kept; the whole one stands on the run's page.
+const LONGEST_REASON: usize = 160;
+
 /// One tier of a summary.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TierLine {
@@ -28,6 +31,8 @@ pub struct Summary {
     pub verdict: Option<VerdictWord>,
     /// 0 to 5.
     pub level: u8,
+    /// Why not higher.
+    pub level_reason: String,
     /// The first characters of the commit under test.
     pub commit: Option<String>,
     /// Pull request, 0 for none.
@@ -128,6 +133,7 @@ impl Summary {
             state: result.run.state,
             verdict: result.verdict,
             level: result.level.min(5),
+            level_reason: result.level_reason.chars().take(LONGEST_REASON).collect(),
             commit: result.request.reference.as_ref().map(|sha| sha.to_string().chars().take(10).collect()),
             pr: result.request.pr,
             base: result.base.as_ref().map(|base| base.version.chars().take(60).collect()),
