@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: which comparisons there are.
 
+mod dashboard;
 mod janitor;
 mod parallel;
 mod whole_run;
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 
 use cc_ci_process::exit::ExitStatus;
 
+use dashboard::DashboardBenchArguments;
 use whole_run::RunBenchArguments;
 
 /// What is measured.
@@ -20,6 +22,8 @@ pub(crate) struct BenchArguments {
 /// One comparison each.
 #[derive(clap::Subcommand)]
 enum Bench {
+    /// Start, memory and answers of the dashboard over many runs, beside nginx with the same bytes as a file
+    Dashboard(DashboardBenchArguments),
     /// How long a sweep takes to decide over 1000 lock files and the names of 200 stacks
     Janitor,
     /// `cc-ci run` beside a shell script that does the same, and beside the least time Docker allows (needs root)
@@ -29,10 +33,11 @@ enum Bench {
 /// Runs one comparison; without one, says which there are.
 pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     match &arguments.what {
+        Some(Bench::Dashboard(arguments)) => dashboard::run(arguments),
         Some(Bench::Janitor) => janitor::run(),
         Some(Bench::Run(arguments)) => whole_run::run(arguments),
         None => {
-            crate::out::line("no comparison named; there are: janitor, run");
+            crate::out::line("no comparison named; there are: dashboard, janitor, run");
             Ok(ExitStatus::Usage.into())
         }
     }
