@@ -7,6 +7,7 @@ use cc_ci_model::lint::{Lint, LintInput, LintOutcome, Row, Severity, State, lint
 use cc_ci_model::names::{CommitSha, StackName};
 use cc_ci_model::outcome::{Status, TierOutcome};
 use cc_ci_model::result::{CheckReport, Origin};
+use cc_ci_model::serves::Serves;
 use cc_ci_model::tier::Tier;
 use cc_ci_swarm::checkout::{Checkout, CheckoutError};
 use cc_ci_swarm::recipe_files;
@@ -23,6 +24,7 @@ pub async fn lint_commit(
     checkout: &Checkout,
     head: &CommitSha,
     stack: &StackName,
+    serves: Option<Serves>,
     scratch: &Path,
 ) -> Result<Lint, CheckoutError> {
     let releases = checkout.releases(head).await?;
@@ -34,7 +36,7 @@ pub async fn lint_commit(
         }
         None => None,
     };
-    Ok(lint(LintInput { head: &files, base: base.as_ref(), stack }))
+    Ok(lint(LintInput { head: &files, base: base.as_ref(), stack, serves }))
 }
 
 /// Runs the tier. Whatever comes out of it, the verdict stays as it is: only the level asks for lint.
@@ -43,10 +45,11 @@ pub async fn run(
     checkout: &Checkout,
     head: &CommitSha,
     stack: &StackName,
+    serves: Option<Serves>,
 ) -> TierOutcome {
     let mut tier = TierRun::begin(Tier::Lint, reporter);
     let since = Instant::now();
-    match lint_commit(checkout, head, stack, &reporter.folder().state()).await {
+    match lint_commit(checkout, head, stack, serves, &reporter.folder().state()).await {
         Ok(lint) => {
             let evidence = Evidence::new(reporter.folder().root(), Tier::Lint, reporter.masker().clone());
             let rows = serde_json::to_string_pretty(&lint).unwrap_or_default();

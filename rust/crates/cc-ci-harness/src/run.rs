@@ -3,6 +3,7 @@
 mod climb;
 mod data_tiers;
 mod on_the_swarm;
+mod shared_names;
 mod sides;
 
 use std::panic::AssertUnwindSafe;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cc_ci_model::event::Happening;
+use cc_ci_model::lint::SharedName;
 use cc_ci_model::names::{CommitSha, RunDomain, RunId};
 use cc_ci_model::outcome::{Conclusion, Ending, Status, TierOutcome, Trouble, Unjudged};
 use cc_ci_model::plan::Decision;
@@ -169,6 +171,8 @@ struct Story<'a> {
     planned: Vec<Tier>,
     outcomes: Vec<(Tier, TierOutcome)>,
     hands: Option<Arc<Hands>>,
+    /// What head does on the proxy's network under names that others may have.
+    shared_names: Vec<SharedName>,
 }
 
 impl<'a> Story<'a> {
@@ -191,6 +195,7 @@ impl<'a> Story<'a> {
             planned: Vec::new(),
             outcomes: Vec::new(),
             hands: None,
+            shared_names: Vec::new(),
         }
     }
 
@@ -205,7 +210,8 @@ impl<'a> Story<'a> {
         let mut app = self.app(prepared.checkout.clone(), &domain, &first, &prepared).await?;
         let judged = self.judge(&mut app, &prepared, &first).await?;
         if prepared.plan.runs(Tier::Lint) {
-            let linted = lint_tier::run(&self.reporter, &prepared.checkout, &prepared.head, &app.stack).await;
+            let (checkout, serves) = (&prepared.checkout, self.setup.recipe_toml.app.serves);
+            let linted = lint_tier::run(&self.reporter, checkout, &prepared.head, &app.stack, serves).await;
             self.outcomes.push((Tier::Lint, linted));
         }
         let Some((first_side, rendered)) = judged else { return Ok(()) };

@@ -2,11 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::Path;
+use std::sync::Arc;
 
-use cc_ci_harness::lint_tier::lint_commit;
+use cc_ci_harness::folder::RunFolder;
+use cc_ci_harness::lint_tier::{self, lint_commit};
+use cc_ci_harness::report::{Line, Reporter, Watcher};
 use cc_ci_model::lint::{Lint, LintInput, LintOutcome, RecipeFiles, lint};
-use cc_ci_model::names::{CommitSha, GitSource, PrNumber, Recipe, RunDomain, StackName, Zone};
-use cc_ci_model::request::GitRef;
+use cc_ci_model::names::{CommitSha, GitSource, PrNumber, Recipe, RunDomain, RunId, StackName, Zone};
+use cc_ci_model::outcome::{Status, TierOutcome, Unjudged};
+use cc_ci_model::request::{Deployer, GitRef};
+use cc_ci_model::result::{Requested, Run, RunResult, RunState, TierReport};
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::mask::Masker;
 use cc_ci_swarm::checkout::Checkout;
@@ -39,7 +44,50 @@ async fn host(change: impl FnOnce(&mut RecipeRepository) -> Option<String>) -> H
 
 impl Host {
     async fn lint(&self) -> Lint {
-        lint_commit(&self.checkout, &self.head, &stack(), self.folder.path()).await.unwrap()
+        lint_commit(&self.checkout, &self.head, &stack(), None, self.folder.path()).await.unwrap()
+    }
+}
+
+/// Nobody watches.
+struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn line(&self, _: &Line) {}
+    fn progress(&self, _: &str) {}
+}
+
+impl Host {
+    /// The lint tier of a run, and what stands in the result about it.
+    async fn tier(&self) -> (TierOutcome, TierReport) {
+        let id = RunId::new(jiff::Timestamp::UNIX_EPOCH, [1, 2, 3]);
+        let folder = RunFolder::of(&self.folder.path().join("runs"), &id);
+        folder.create().unwrap();
+        let run = Run {
+            id,
+            state: RunState::Running,
+            started: String::new(),
+            finished: None,
+            host: String::new(),
+            pid: 0,
+            deployer: Deployer::Native,
+            via: None,
+            domain: None,
+            stack: None,
+        };
+        let recipe = Recipe::parse("custom-html").unwrap();
+        let request = Requested {
+            recipe,
+            src: None,
+            reference: None,
+            pr: PrNumber(0),
+            tiers: None,
+            from: None,
+            receipt: Default::default(),
+        };
+        let stub = RunResult::stub(run, request, String::new());
+        let reporter = Reporter::begin(folder, Masker::new(), Arc::new(Unwatched), stub).unwrap();
+        let outcome = lint_tier::run(&reporter, &self.checkout, &self.head, &stack(), None).await;
+        (outcome, reporter.result().tiers.remove(0))
     }
 }
 
@@ -101,7 +149,7 @@ fn no_canary_has_a_lint_error_but_those_whose_defect_lint_names() {
         let base = canary
             .base
             .map(|base| RecipeFiles { files: base.into_iter().collect(), ..RecipeFiles::default() });
-        let lint = lint(LintInput { head: &files, base: base.as_ref(), stack: &stack() });
+        let lint = lint(LintInput { head: &files, base: base.as_ref(), stack: &stack(), serves: None });
         if lint.outcome() != LintOutcome::Clean {
             named.push((canary.name, lint.outcome(), violated(&lint).join(" ")));
         }
@@ -113,6 +161,32 @@ fn no_canary_has_a_lint_error_but_those_whose_defect_lint_names() {
         errors("canary-config", "R007 C004 C008"),
     ];
     assert_eq!(named, expected);
+}
+
+#[tokio::test]
+async fn lint_failure_is_read_from_the_table_not_from_the_exit_code() {
+    let broken = host(|repository| {
+        repository.put(&[("site.conf.tmpl", "server {}\n")]).unwrap();
+        Some(repository.commit("a changed config").unwrap())
+    })
+    .await;
+    let (outcome, report) = broken.tier().await;
+    assert_eq!(outcome, TierOutcome::Fail);
+    let of = |status| {
+        let checks = report.checks.iter().filter(move |check| check.status == status);
+        checks.map(|check| check.name.split(' ').next().unwrap()).collect::<Vec<_>>()
+    };
+    // The row of a warning is there and decides nothing.
+    assert_eq!((of(Status::Fail), of(Status::Pass)), (vec!["C004"], vec!["C008", "rules"]), "{report:#?}");
+
+    let (outcome, report) = host(|_| None).await.tier().await;
+    assert_eq!(outcome, TierOutcome::Pass, "{report:#?}");
+
+    let unreadable = host(|_| None).await;
+    std::fs::remove_dir_all(unreadable.checkout.folder().join(".git")).unwrap();
+    let (outcome, report) = unreadable.tier().await;
+    assert_eq!(outcome, TierOutcome::Unverified(Unjudged::CouldNotRun), "without a table nothing is known");
+    assert!(report.reason.contains("could not lint"), "{report:#?}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ pub mod image_lock;
 pub mod inventory;
 pub mod lock;
 pub mod native;
+pub mod neighbours;
 pub mod processes;
 pub mod programs;
 pub mod pull;

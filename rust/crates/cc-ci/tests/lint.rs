@@ -92,6 +92,22 @@ fn what_cannot_be_looked_at_is_neither_clean_nor_red() {
 }
 
 #[test]
+fn an_app_that_our_data_calls_one_without_a_page_needs_no_route() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let _recipe = bundled(folder.path());
+    change(folder.path(), "compose.yml", "traefik.enable=true", "traefik.enable=false");
+    let ended = lint(folder.path(), &["custom-html"]);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("R010 error"), "{ended:?}");
+    let data = folder.path().join("recipes/custom-html");
+    std::fs::create_dir_all(&data).expect("a folder");
+    std::fs::write(data.join("recipe.toml"), "schema = 1\napp.serves = \"tcp\"\n").expect("test data");
+    let ended = lint(folder.path(), &["custom-html"]);
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("app.serves is tcp: there is no page to show"), "{ended:?}");
+}
+
+#[test]
 fn json_holds_rule_level_file_and_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let _recipe = bundled(folder.path());
@@ -104,6 +120,27 @@ fn json_holds_rule_level_file_and_line() {
     let row = rows.iter().find(|row| row["reference"] == "R004").expect("a row of R004");
     assert_eq!((&row["severity"], &row["state"]), (&"warn".into(), &"violated".into()));
     assert_eq!(row["findings"][0]["at"], serde_json::json!({ "file": "compose.yml", "line": 5 }));
+}
+
+/// What a shell hands over where a folder was empty, a pattern matched nothing or a variable was not set.
+#[test]
+fn empty_enrolment_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("empty")).expect("a folder");
+    for mode in [&[][..], &["--blast-radius"]] {
+        for (recipes, code, named) in [
+            (&[][..], 64, "<"),
+            (&["recipes/*"], 64, "recipes/*"),
+            (&[""], 64, "\"\""),
+            (&["empty"], 1, "empty"),
+        ] {
+            let ended = lint(folder.path(), &[mode, recipes].concat());
+            let said = format!("{}{}", ended.stdout, ended.stderr);
+            // An empty folder is red, or could not be looked at; it is never clean.
+            let is_bad = ended.status.code().is_some_and(|got| got == code || (code == 1 && got == 2));
+            assert!(is_bad && said.contains(named), "{mode:?} {recipes:?}: {ended:?}");
+        }
+    }
 }
 
 #[test]

@@ -35,6 +35,7 @@ impl Story<'_> {
         let standing = self.deadline.stand();
         admit(self.setup, &hands.host, &rendered.compose, self.cancellation, &self.reporter).await?;
         drop(standing);
+        self.say_owners_of_names(app, hands).await;
         self.say_limits(&self.setup.settings.limits.in_words(&self.setup.recipe_toml.app));
         let docker = &hands.host.docker;
         let deployer = NativeDeployer::new(

@@ -120,7 +120,8 @@ impl Story<'_> {
     }
 
     /// What the gate lets through and a person should know.
-    fn say_notes(&self, app: &App, rendered: &Rendered) {
+    fn say_notes(&mut self, app: &App, rendered: &Rendered) {
+        self.note_shared_names(app, rendered);
         for note in cc_ci_model::compose::gate::notes(&rendered.compose, &app.stack) {
             self.reporter.note(format!("gate: {note}"));
         }

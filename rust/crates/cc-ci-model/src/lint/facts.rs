@@ -8,6 +8,7 @@ use crate::compose::used::{self, VariableUse};
 use crate::compose::{self, Compose, ComposeError, ComposeSource};
 use crate::env_file::{EnvFile, steers_programs};
 use crate::names::{StackName, quoted};
+use crate::serves::Serves;
 
 use super::LintInput;
 use super::findings::{Checked, Finding};
@@ -29,6 +30,8 @@ pub(super) struct Facts<'a> {
     pub(super) head: &'a RecipeFiles,
     pub(super) base: Option<&'a RecipeFiles>,
     pub(super) stack: &'a StackName,
+    /// What the app offers, where our data says so.
+    pub(super) serves: Option<Serves>,
     /// The sample, if there is one.
     pub(super) sample: Option<EnvFile>,
     /// What `abra.sh` exports.
@@ -45,11 +48,12 @@ pub(super) struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     pub(super) fn gather(input: LintInput<'a>) -> Self {
-        let LintInput { head, base, stack } = input;
+        let LintInput { head, base, stack, serves } = input;
         let mut facts = Self {
             head,
             base,
             stack,
+            serves,
             sample: head.text(".env.sample").map(EnvFile::parse),
             exports: abra_sh::exports(head.text("abra.sh").unwrap_or_default()),
             uses: Vec::new(),

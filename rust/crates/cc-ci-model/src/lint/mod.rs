@@ -9,6 +9,7 @@ mod images;
 mod metadata;
 mod recipe_files;
 mod services;
+mod shared_names;
 mod table;
 mod twins;
 mod upgrades;
@@ -16,9 +17,11 @@ mod upgrades;
 use serde::Serialize;
 
 use crate::names::StackName;
+use crate::serves::Serves;
 
 pub use findings::{Finding, LintOutcome, Place, Row, State};
 pub use recipe_files::{OWN_OVERLAY, RecipeFiles, Tag};
+pub use shared_names::{Part, SharedName, owners, shared_names};
 pub use table::{RULES, Rule, Severity};
 
 pub(crate) use facts::{default_files, environment};
@@ -35,6 +38,8 @@ pub struct LintInput<'a> {
     pub base: Option<&'a RecipeFiles>,
     /// The stack whose names are made, for limits on their length.
     pub stack: &'a StackName,
+    /// What our data about the recipe says it offers (`app.serves`), where it says so.
+    pub serves: Option<Serves>,
 }
 
 /// The whole answer.

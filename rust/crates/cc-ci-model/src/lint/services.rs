@@ -2,6 +2,7 @@
 
 use crate::compose::used;
 use crate::names::quoted;
+use crate::serves::Serves;
 use crate::version::RecipeVersion;
 
 use super::facts::Facts;
@@ -51,6 +52,9 @@ pub(super) fn has_app(facts: &Facts<'_>) -> Checked {
 pub(super) fn is_proxied(facts: &Facts<'_>) -> Checked {
     if facts.sample.as_ref().is_none_or(|sample| sample.get("DOMAIN").is_none()) {
         return Checked::Skipped("the sample has no DOMAIN".to_owned());
+    }
+    if let Some(serves @ (Serves::Tcp | Serves::None)) = facts.serves {
+        return Checked::Skipped(format!("app.serves is {}: there is no page to show", serves.word()));
     }
     facts.by_default(|compose| {
         let is_shown = compose.services.values().any(|service| {

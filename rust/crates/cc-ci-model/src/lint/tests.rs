@@ -78,7 +78,7 @@ fn stack() -> StackName {
 }
 
 fn linted(head: &RecipeFiles) -> Lint {
-    lint(LintInput { head, base: Some(&sound()), stack: &stack() })
+    lint(LintInput { head, base: Some(&sound()), stack: &stack(), serves: None })
 }
 
 /// The sound recipe with a text replaced in one of its files.
@@ -302,10 +302,25 @@ fn every_rule_that_is_judged_has_a_fixture() {
 }
 
 #[test]
+fn an_app_without_a_page_needs_no_route_and_one_that_says_nothing_does() {
+    let hidden = with("compose.yml", "traefik.enable=true", "traefik.enable=false");
+    let state = |serves| {
+        let lint = lint(LintInput { head: &hidden, base: None, stack: &stack(), serves });
+        lint.rows.into_iter().find(|row| row.rule.reference == "R010").unwrap().state
+    };
+    for none in [Serves::Tcp, Serves::None] {
+        assert!(matches!(state(Some(none)), State::Skipped(why) if why.contains(none.word())));
+    }
+    for page in [None, Some(Serves::Http)] {
+        assert_eq!(state(page), State::Violated);
+    }
+}
+
+#[test]
 fn what_cannot_be_looked_up_is_shown_and_never_judged() {
     let mut bare = sound();
     bare.tags = None;
-    let lint = lint(LintInput { head: &bare, base: None, stack: &stack() });
+    let lint = lint(LintInput { head: &bare, base: None, stack: &stack(), serves: None });
     let skipped: Vec<&str> = lint
         .rows
         .iter()

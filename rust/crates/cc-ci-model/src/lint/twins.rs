@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::compose::gate::PROXY_NETWORK;
 use crate::compose::used::Otherwise;
 use crate::compose::{Compose, Service, names};
 use crate::names::quoted;
 
 use super::facts::{Facts, refused};
 use super::findings::{Checked, Finding};
+use super::shared_names::shared_names;
 
 /// C001: what nobody can read, and what the deploy refuses though the files can be read.
 pub(super) fn can_be_deployed(facts: &Facts<'_>) -> Checked {
@@ -46,65 +46,12 @@ pub(super) fn names_fit(facts: &Facts<'_>) -> Checked {
     })
 }
 
-/// C005: swarm gives every service its short name in each of its networks, and every app has a service `app` in the proxy's.
+/// C005.
 pub(super) fn no_shared_alias(facts: &Facts<'_>) -> Checked {
     facts.in_each_view(|compose| {
-        let mut found = Vec::new();
-        let shared: Vec<&String> = compose
-            .networks
-            .iter()
-            .filter(|(_, network)| network.external && network.name.as_deref() == Some(PROXY_NETWORK))
-            .map(|(key, _)| key)
-            .collect();
-        let is_shared = |service: &Service| shared.iter().any(|key| service.networks.contains_key(*key));
-        for (name, service) in compose.services.iter().filter(|(_, service)| is_shared(service)) {
-            for attachment in shared.iter().filter_map(|key| service.networks.get(*key)) {
-                for alias in attachment.aliases.iter().filter(|alias| !alias.contains(facts.stack.as_str())) {
-                    let what =
-                        format!("service {name} is called {} by every app on the proxy's network", quoted(alias));
-                    found.push(Finding::at(&attachment.at, what));
-                }
-            }
-            let others = compose.services.iter().filter(|(other, it)| *other != name && is_shared(it));
-            for (other, it) in others.filter(|(_, it)| calls(facts, compose, it, name)) {
-                let what = format!(
-                    "service {other} calls {name} by a name that every app has on the proxy's network, and may reach another's"
-                );
-                found.push(Finding::at(&it.at, what));
-            }
-        }
-        found
-    })
-}
-
-/// Whether a service's environment, command or configs address a host of that name.
-fn calls(facts: &Facts<'_>, compose: &Compose, service: &Service, host: &str) -> bool {
-    let environment =
-        service.environment.iter().filter_map(|(key, value)| Some((key, value.value.as_ref()?)));
-    let is_host_key = |key: &str| {
-        ["HOST", "SERVER", "ADDR", "URL", "UPSTREAM"]
-            .iter()
-            .any(|word| key.to_ascii_uppercase().contains(word))
-    };
-    let by_environment =
-        environment.clone().any(|(key, value)| addresses(value, host) || (is_host_key(key) && value == host));
-    let by_command = service.command.iter().chain(&service.entrypoint).any(|word| addresses(word, host));
-    let configs = service.configs.iter().filter_map(|used| {
-        let path = compose.path_in_recipe(compose.configs.get(&used.source)?.file.as_deref()?)?;
-        facts.head.text(&path)
-    });
-    by_environment || by_command || configs.into_iter().any(|text| addresses(text, host))
-}
-
-/// Whether a text holds `//host` or `host:<digit>` with nothing of a longer name around it.
-fn addresses(text: &str, host: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    text.match_indices(host).any(|(at, _)| {
-        let (before, after) = (&text[..at], &text[at + host.len()..]);
-        let stands_alone = !before.ends_with(is_part) && !after.starts_with(is_part);
-        let has_port =
-            after.strip_prefix(':').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        stands_alone && (has_port || before.ends_with("//"))
+        let text = |path: &str| facts.head.text(path).map(str::to_owned);
+        let found = shared_names(compose, facts.stack, &text).into_iter();
+        found.map(|shared| Finding::at(&shared.at, shared.to_string())).collect::<Vec<_>>()
     })
 }
 

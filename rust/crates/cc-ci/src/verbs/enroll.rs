@@ -8,6 +8,7 @@ use cc_ci_model::enroll::draft;
 use cc_ci_model::lint::{LintInput, LintOutcome, lint as judge};
 use cc_ci_model::names::Recipe;
 use cc_ci_model::recipe_toml::RecipeToml;
+use cc_ci_model::serves::Serves;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::exit::ExitStatus;
 use cc_ci_process::mask::Masker;
@@ -45,7 +46,7 @@ pub(super) fn enroll(args: &EnrollArgs, masker: &Masker) -> Result<ExitStatus> {
     let done = printer.style(Style::Ok, "wrote");
     printer.line(&format!("{done} {}: guesses with their reasons; read it and correct it", path.display()));
     printer.line("");
-    print_lint(&mut printer, &name, &read, &stack);
+    print_lint(&mut printer, &name, &read, &stack, recipe_toml.app.serves);
     printer.line("");
     printer.finish()?;
     print_plan(&source, &recipe, recipe_toml, &folder, masker)?;
@@ -77,8 +78,14 @@ fn write(path: &Path, text: &str, is_forced: bool) -> Result<()> {
     file.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))
 }
 
-fn print_lint(printer: &mut Printer, name: &str, read: &Read, stack: &cc_ci_model::names::StackName) {
-    let lint = judge(LintInput { head: &read.head, base: read.base.as_ref(), stack });
+fn print_lint(
+    printer: &mut Printer,
+    name: &str,
+    read: &Read,
+    stack: &cc_ci_model::names::StackName,
+    serves: Option<Serves>,
+) {
+    let lint = judge(LintInput { head: &read.head, base: read.base.as_ref(), stack, serves });
     let outcome: LintOutcome = lint.outcome();
     print_table(printer, name, Some(&lint), &outcome);
 }

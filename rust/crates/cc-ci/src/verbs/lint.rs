@@ -61,16 +61,18 @@ pub(super) fn lint(args: &LintArgs, masker: &Masker) -> Result<ExitStatus> {
     let _signals = cancellation.install_signals()?;
     let bench = Bench::new(cancellation, masker)?;
     let mut printer = Printer::stdout(masker);
+    let test_data = setup::test_data(&settings);
     let status = if args.blast_radius {
-        let test_data = setup::test_data(&settings);
         print_blast_radius(&bench, &sources, &test_data, &settings.zone, args.json, &mut printer)?
     } else {
         let mut statuses = Vec::new();
         for (number, source) in sources.iter().enumerate() {
             let stack = source.stack(&settings.zone);
-            let lint = bench
-                .read(source, number)?
-                .map(|read| judge(LintInput { head: &read.head, base: read.base.as_ref(), stack: &stack }));
+            let lint = bench.read(source, number)?.and_then(|read| {
+                let own = own_data(&test_data.join(source.name())).map_err(|error| format!("{error:#}"))?;
+                let serves = own.and_then(|own| own.app.serves);
+                Ok(judge(LintInput { head: &read.head, base: read.base.as_ref(), stack: &stack, serves }))
+            });
             let outcome = match &lint {
                 Ok(lint) => lint.outcome(),
                 Err(why) => LintOutcome::CouldNot(why.clone()),
@@ -242,13 +244,16 @@ fn cells(name: &str, row: &BlastRadius) -> [Cell; 7] {
 
 /// Whether our test data looks at the upgrade: by a check, a program, or data that has to survive it.
 fn has_upgrade_tests(data: &Path) -> Result<bool> {
-    let path = data.join("recipe.toml");
-    let own = match text_of(&path)? {
-        Some(text) => RecipeToml::parse(&path.to_string_lossy(), &text)?,
-        None => return Ok(false),
-    };
+    let Some(own) = own_data(data)? else { return Ok(false) };
     let has_program = data.join("tests").join(Tier::Upgrade.word()).is_dir();
     Ok(has_program || own.checks(Tier::Upgrade).count() > 0 || !own.seed.is_empty())
+}
+
+/// What our test data says about a recipe, where there is any.
+fn own_data(data: &Path) -> Result<Option<RecipeToml>> {
+    let path = data.join("recipe.toml");
+    let text = text_of(&path)?;
+    Ok(text.map(|text| RecipeToml::parse(&path.to_string_lossy(), &text)).transpose()?)
 }
 
 /// The text of a file that may be missing.
