@@ -20,6 +20,7 @@ use cc_ci_model::volume_homes::VolumeHomes;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::wait::{Look, WaitError, Waiting, wait_for};
 use cc_ci_swarm::convergence::Running;
+use cc_ci_swarm::docker::Docker;
 use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::native::{App, Rendered};
 use cc_ci_swarm::relay::{Relay, RelayError, RelayJob};
@@ -70,6 +71,7 @@ struct Attached {
 
 /// The way to the page of one task.
 struct Web {
+    docker: Docker,
     port: u16,
     door: Door,
     beside: Option<Door>,
@@ -253,6 +255,7 @@ impl<'a> Examiner<'a> {
         port: u16,
         is_tls: bool,
     ) -> Result<Web, Box<dyn std::error::Error>> {
+        let docker = self.host.docker.clone();
         let domain = app.domain.as_str();
         let names = [domain];
         let to_task = Target::Unix(relay.socket().to_owned());
@@ -263,7 +266,7 @@ impl<'a> Examiner<'a> {
                 let door = Door::open(&names, to_task, patience).await?;
                 door.open_socket(&self.door_socket())?;
                 let app = Client::new(domain, door.address(), &of_task)?;
-                Ok(Web { port, door, beside: None, relay, app, task: None, unknown: None })
+                Ok(Web { docker, port, door, beside: None, relay, app, task: None, unknown: None })
             }
             Route::Proxy { address, ca } => {
                 let door = Door::open(&names, Target::Tcp(*address), patience).await?;
@@ -274,7 +277,7 @@ impl<'a> Examiner<'a> {
                 let task = Client::new(domain, beside.address(), &of_task)?;
                 let unknown = Client::new(&unknown_host(&self.setup.settings.zone), *address, &scheme)?;
                 let (beside, task, unknown) = (Some(beside), Some(task), Some(unknown));
-                Ok(Web { port, door, beside, relay, app, task, unknown })
+                Ok(Web { docker, port, door, beside, relay, app, task, unknown })
             }
         }
     }

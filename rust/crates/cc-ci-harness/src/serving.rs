@@ -121,7 +121,9 @@ async fn look(
             Ok(answer) => Some(seen(task, &answer)),
             Err(error @ AskError::Unusable { .. }) => return Err(error),
             Err(error) => {
-                return Ok((Look::NotYet(format!("the task itself: {error}")), eyes.way.dead_end()));
+                let fault = eyes.way.dead_end().await;
+                let fault = if fault.is_none() { eyes.way.beside_the_task().await } else { fault };
+                return Ok((Look::NotYet(format!("the task itself: {error}")), fault));
             }
         },
     };
@@ -136,6 +138,6 @@ async fn look(
             let proof = if task.is_some() { "the same from the task itself" } else { "by the task itself" };
             (Look::There(format!("{path} answers {}, {proof}", app.status)), None)
         }
-        Err(not) => (Look::NotYet(not.to_string()), eyes.way.dead_end()),
+        Err(not) => (Look::NotYet(not.to_string()), eyes.way.dead_end().await),
     })
 }

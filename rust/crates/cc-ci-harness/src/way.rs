@@ -1,9 +1,11 @@
-//! What lies between a check and the app where a proxy does. While that is broken, a look that fails says nothing about the app.
-//!
-//! The relay beside the task is left out: it ends with the task, and a task that ends is the app's own.
+//! What lies between a check and the app: the proxy, and the relay beside the task. While that is broken, a look that fails
+//! says nothing about the app.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use cc_ci_swarm::docker::Docker;
+use cc_ci_swarm::relay::Relay;
 
 use crate::door::{Door, Target};
 use crate::http::{AskError, Client};
@@ -21,6 +23,8 @@ pub struct Way<'a> {
     pub unknown: Option<&'a Client>,
     /// The door that looks go through.
     pub door: Option<&'a Door>,
+    /// The relay beside the task, and the engine that runs it.
+    pub relay: Option<(&'a Docker, &'a Relay)>,
 }
 
 impl Way<'_> {
@@ -51,19 +55,26 @@ impl Way<'_> {
                 return fault;
             }
         }
-        self.dead_end()
+        self.dead_end().await
     }
 
-    /// A proxy that did not take the last connection, in a sentence; asked when a look got an answer that may be the door's own.
-    #[must_use]
-    pub fn dead_end(&self) -> Option<String> {
+    /// Who behind the door did not take the last connection though the app is there, in a sentence; asked when a look got an
+    /// answer that may be the door's own.
+    pub async fn dead_end(&self) -> Option<String> {
         let door = self.door.filter(|door| door.is_dead_end())?;
         match door.target() {
             Target::Tcp(address) => {
                 Some(format!("the proxy does not answer at {address}: start it, or use --via direct"))
             }
-            Target::Unix(_) => None,
+            Target::Unix(_) => self.beside_the_task().await,
         }
+    }
+
+    /// What is wrong with the relay; asked when the task itself got no answer. A relay ends with its task as well, and a task that
+    /// ends is the app's own.
+    pub async fn beside_the_task(&self) -> Option<String> {
+        let (docker, relay) = self.relay?;
+        relay.fault(docker).await
     }
 }
 

@@ -148,7 +148,7 @@ async fn judge_through_door(proxy: SocketAddr, scheme: &Scheme) -> CheckReport {
     let unknown = Client::new(&nobody(), proxy, scheme).unwrap();
     let (folder, task) = (tempfile::tempdir().unwrap(), plain(&task, OWN));
     let evidence = Evidence::new(folder.path(), Tier::Install, Masker::new());
-    let way = Way { unknown: Some(&unknown), door: Some(&door) };
+    let way = Way { unknown: Some(&unknown), door: Some(&door), relay: None };
     let eyes = Eyes { app: &app, task: Some(&task), way };
     serving(eyes, &Health::default(), QUICK, &Cancellation::new(), &evidence).await
 }

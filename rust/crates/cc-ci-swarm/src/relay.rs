@@ -177,6 +177,27 @@ impl Relay {
         &self.socket
     }
 
+    /// What is wrong with the relay itself, in a sentence: its helper has ended, and the task it stands beside runs on. `None`
+    /// where it lives, and where that task has ended, which is the app's own.
+    pub async fn fault(&self, docker: &Docker) -> Option<String> {
+        let place = self.place.lock().await.clone();
+        let states = async {
+            Ok::<_, DockerError>((
+                is_running(docker, &place.id).await?,
+                is_running(docker, &place.container).await?,
+            ))
+        };
+        match states.await {
+            Ok((false, true)) => Some(format!(
+                "the helper container {} that leads to the task has ended, and the task {} runs on: look who ended it, and run again",
+                short(&place.id),
+                short(&place.container)
+            )),
+            Ok(_) => None,
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
     /// Ends the relay and removes its container.
     ///
     /// # Errors
@@ -260,6 +281,17 @@ async fn remove(docker: &Docker, id: &str) -> Result<(), DockerError> {
         Ok(()) => Ok(()),
         Err(error) => match DockerError::of("removing a relay", error) {
             error if error.is_missing() => Ok(()),
+            error => Err(error),
+        },
+    }
+}
+
+/// Whether a container runs; one that is gone does not.
+async fn is_running(docker: &Docker, id: &str) -> Result<bool, DockerError> {
+    match docker.api().inspect_container(id, None).await {
+        Ok(found) => Ok(found.state.and_then(|state| state.running).unwrap_or(false)),
+        Err(error) => match DockerError::of(format!("looking at container {id}"), error) {
+            error if error.is_missing() => Ok(false),
             error => Err(error),
         },
     }

@@ -148,7 +148,7 @@ impl<H: AppHands, P: TaskProbe> Looking<'_, H, P> {
         let is_expected = look.status.iter().any(|status| status.get() == answer.status);
         if NOBODY_BEHIND.contains(&answer.status) && !is_expected {
             let nobody = format!("status {}: nobody is behind the proxy", answer.status);
-            return Err(self.way.dead_end().map_or(Unseen::NotThere(nobody), Unseen::Broken));
+            return Err(self.way.dead_end().await.map_or(Unseen::NotThere(nobody), Unseen::Broken));
         }
         Ok(match expectation::of_answer(look, values, &answer) {
             Ok(()) => {

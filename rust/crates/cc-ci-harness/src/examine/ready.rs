@@ -17,7 +17,11 @@ const STABLE: u8 = 3;
 impl Web {
     /// What lies between us and the page.
     pub(super) fn way(&self) -> Way<'_> {
-        Way { unknown: self.unknown.as_ref(), door: Some(&self.door) }
+        Way {
+            unknown: self.unknown.as_ref(),
+            door: Some(&self.door),
+            relay: Some((&self.docker, &self.relay)),
+        }
     }
 }
 
