@@ -1,17 +1,18 @@
 //! No check is decoration: each of ours is switched off once, and then a canary that it alone catches is green.
 //!
 //! A tier ends at a check that fails, so what comes behind it in the tier is not asked. A selection runs with every change;
-//! `CCCI_TEST_MUTATION=all` (`cargo xtask test long`) runs all rows and looks for checks that have none.
+//! `CCCI_TEST_MUTATION=all` (`cargo xtask test long`) runs all rows and looks for checks that have none; names of canaries run theirs.
 
 mod database;
+mod secrets;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use cc_ci_model::outcome::Status;
-use cc_ci_testkit::canaries;
+use cc_ci_testkit::canaries::{self, Canary};
 use cc_ci_testkit::engine_or_skip;
-use cc_ci_testkit::run_host::{Ended, RunHost};
+use cc_ci_testkit::run_host::{Ended, LiveRun, RunHost};
 use cc_ci_testkit::testbed::TestEngine;
 
 const CC_CI: &str = env!("CARGO_BIN_EXE_cc-ci");
@@ -27,14 +28,29 @@ struct Row {
     ends: i32,
     /// Whether the row runs with every change.
     is_selected: bool,
+    /// What somebody else does meanwhile.
+    meddler: Option<fn(&TestEngine, &mut LiveRun)>,
 }
 
 const fn row(canary: &'static str, tiers: &'static str, off: &'static [&'static str]) -> Row {
-    Row { canary, tiers, off, ends: 0, is_selected: false }
+    Row { canary, tiers, off, ends: 0, is_selected: false, meddler: None }
 }
 
 const ROWS: &[Row] = &[
+    // Nothing was deployed, so the count of deploys says so.
+    Row { ends: 2, ..row("canary-no-sample", "install", &["recipe can be read"]) },
     row("canary-image-missing", "install", &["images are there"]),
+    row("canary-refused", "install", &["deploy is accepted"]),
+    row("canary-no-task", "install", &["the app has a task to ask"]),
+    row("canary-no-port", "install", &["the app has a port to ask"]),
+    Row {
+        meddler: Some(|engine, run| {
+            let stack = run.wait_until("its stack", |_, result| result.run.stack.clone());
+            run.wait_for_event("\"tier_started\",\"tier\":\"upgrade\"");
+            secrets::remove_when_dropped(engine, &stack);
+        }),
+        ..row("canary-drops-secret", "install,upgrade", &["volumes and secrets are kept"])
+    },
     row("canary-secret", "install", &["secrets are made"]),
     Row { ends: 2, is_selected: true, ..row("canary-long-name", "install", &["compose is sound"]) },
     Row {
@@ -82,13 +98,55 @@ fn run(engine: &TestEngine, row: &Row, off: &[&str]) -> (RunHost, Ended) {
     let mut arguments = match labels {
         Some((name, labels)) => database::prepare_on(&host, engine, name, &labels()),
         None => {
-            let canary = canaries::all(engine).into_iter().find(|canary| canary.name == row.canary);
+            let all = canaries::all(engine).into_iter().chain(own_canaries(engine));
+            let canary = all.into_iter().find(|canary| canary.name == row.canary);
             host.prepare(&canary.expect("a canary of that name"))
         }
     };
     arguments.extend(["--tiers".to_owned(), row.tiers.to_owned()]);
-    let ended = host.run(&arguments);
+    let mut run = host.start(&arguments);
+    if let Some(meddler) = row.meddler {
+        meddler(engine, &mut run);
+    }
+    let ended = run.wait();
     (host, ended)
+}
+
+/// The sound recipe with one defect that no other test needs a canary for.
+fn own_canaries(engine: &TestEngine) -> Vec<Canary> {
+    let edited = |name, from: &str, to: &str| {
+        let mut canary = Canary { name, base: None, ..canaries::sound(engine) };
+        let mut edits = 0;
+        for (_, text) in &mut canary.head {
+            edits += text.matches(from).count();
+            *text = text.replacen(from, to, 1);
+        }
+        assert!(edits > 0, "{name}: nothing to edit");
+        canary
+    };
+    let mut no_sample = Canary { name: "canary-no-sample", base: None, ..canaries::sound(engine) };
+    no_sample.head.retain(|(path, _)| path != ".env.sample");
+    // It has a route and says nowhere where to, and it never listens.
+    let mut no_port =
+        edited("canary-no-port", "PROBE_TEXT=sound\n", "PROBE_TEXT=sound\n      - PROBE_PORT=none\n");
+    for (path, text) in &mut no_port.head {
+        let silent = |line: &&str| !line.contains("loadbalancer.server.port");
+        if path == "compose.yml" {
+            *text = text.lines().filter(silent).map(|line| format!("{line}\n")).collect();
+            *text = text.replacen("test: [CMD, /probe, check]", "disable: true", 1);
+        }
+    }
+    // What the recipe's own data looks for is not this row's.
+    no_port.recipe_toml = "schema = 1\n\n[app]\ntimeouts = { deploy = \"60s\", http = \"4s\" }\n".to_owned();
+    let deploy = "    deploy:\n      update_config:";
+    let with = |line: &str| format!("    deploy:\n      {line}\n      update_config:");
+    vec![
+        no_sample,
+        edited("canary-refused", deploy, &with("placement: { constraints: [\"node.role\"] }")),
+        edited("canary-no-task", deploy, &with("replicas: 0")),
+        no_port,
+        secrets::drops_a_secret(engine),
+    ]
 }
 
 /// The names of the checks that failed.
@@ -125,10 +183,19 @@ fn is_all() -> bool {
     std::env::var("CCCI_TEST_MUTATION").is_ok_and(|value| value == "all")
 }
 
+/// Whether a row runs: all, those of the canaries named in the variable, or the selection.
+fn is_wanted(row: &Row) -> bool {
+    match std::env::var("CCCI_TEST_MUTATION") {
+        Ok(named) if named != "all" => named.split(',').any(|name| name == row.canary),
+        Ok(_) => true,
+        Err(_) => row.is_selected,
+    }
+}
+
 /// Runs every third row, so that three tests beside each other run all of them.
 fn third(first: usize) {
     let engine = engine_or_skip!();
-    for row in ROWS.iter().filter(|row| is_all() || row.is_selected).skip(first).step_by(3) {
+    for row in ROWS.iter().filter(|row| is_wanted(row)).skip(first).step_by(3) {
         turns_green(&engine, row);
     }
 }
@@ -148,20 +215,26 @@ fn canary_is_green_without_the_check_that_catches_it_last_third() {
     third(2);
 }
 
-/// Checks that cannot be switched off alone: nothing could be done behind them, or no recipe can make them fail.
-const WITHOUT_A_ROW: [&str; 9] = [
-    // Without a task or a port there is nothing to ask.
-    "the app has a task to ask",
-    "the app has a port to ask",
-    // They stand before or behind a row's check and catch what that one did not see.
-    "head is what runs",
-    "images are those of head",
-    "volumes and secrets are kept",
-    "configs can be read",
-    "recipe can be read",
-    // What Docker refuses and our reader lets pass.
-    "deploy is accepted",
-    "the snapshot is put back",
+/// Checks that no recipe can make fail, each with the reason.
+const WITHOUT_A_ROW: [(&str, &str); 4] = [
+    (
+        "head is what runs",
+        "convergence compares the same label until the end of its window; this one stands for the moment after it \
+         (other_commit_than_the_one_sent_is_still_old, upgrade_to_any_other_commit_than_head_is_red)",
+    ),
+    (
+        "images are those of head",
+        "convergence compares the same image, and a digest is compared by `a new tag is a new image`, which has a row \
+         (deployed_images_are_the_ones_head_names)",
+    ),
+    (
+        "configs can be read",
+        "both of its errors end elsewhere: a path that leads out is refused by the gate, a disk that fails is our trouble",
+    ),
+    (
+        "the snapshot is put back",
+        "restic ends with 3 only where a backup could not read everything; a restore that fails ends with 1, which is our trouble",
+    ),
 ];
 
 #[test]
@@ -187,7 +260,8 @@ fn every_check_of_ours_has_a_row_or_a_reason() {
             }
         }
     }
-    let rows: BTreeSet<&str> = ROWS.iter().flat_map(|row| row.off).copied().chain(WITHOUT_A_ROW).collect();
+    let rows: BTreeSet<&str> =
+        ROWS.iter().flat_map(|row| row.off).copied().chain(WITHOUT_A_ROW.map(|(check, _)| check)).collect();
     let missing: Vec<&String> = named.iter().filter(|name| !rows.contains(name.as_str())).collect();
     assert!(named.len() > 5, "the calls are written otherwise: {named:?}");
     assert!(missing.is_empty(), "no canary shows what these are for: {missing:?}");
