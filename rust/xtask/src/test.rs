@@ -29,17 +29,9 @@ struct Row {
 
 /// Runs the layers. Good is: nothing failed, and in CI no layer was skipped.
 pub(crate) fn run(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
-    let is_wanted = |layer: &Layer| match (arguments.fast, arguments.layers.is_empty()) {
-        (true, _) => layer.is_fast(),
-        (false, true) => true,
-        (false, false) => arguments.layers.contains(layer),
-    };
-    let named =
-        [Layer::Concurrency, Layer::Long].into_iter().filter(|layer| arguments.layers.contains(layer));
-    let layers: Vec<Layer> = Layer::ALL.into_iter().filter(is_wanted).chain(named).collect();
     let mut rows = Vec::new();
     let mut binaries = None;
-    for layer in layers {
+    for layer in wanted(arguments) {
         say(format!("== {}", layer.name()));
         let begin = Instant::now();
         if layer.has_tests() && binaries.is_none() {
@@ -60,6 +52,17 @@ pub(crate) fn run(arguments: &TestArguments) -> anyhow::Result<ExitCode> {
     Ok(report(&rows, is_ci).into())
 }
 
+fn wanted(arguments: &TestArguments) -> Vec<Layer> {
+    let is_wanted = |layer: &Layer| match (arguments.fast, arguments.layers.is_empty()) {
+        (true, _) => layer.is_fast(),
+        (false, true) => true,
+        (false, false) => arguments.layers.contains(layer),
+    };
+    let named =
+        [Layer::Concurrency, Layer::Long].into_iter().filter(|layer| arguments.layers.contains(layer));
+    Layer::ALL.into_iter().filter(is_wanted).chain(named).collect()
+}
+
 /// Prints the table and the closing line.
 fn report(rows: &[Row], is_ci: bool) -> ExitStatus {
     out::line(format!("\n{:<12}{:>8}{:>8}{:>9}{:>9}", "layer", "passed", "failed", "skipped", "seconds"));
@@ -70,12 +73,18 @@ fn report(rows: &[Row], is_ci: bool) -> ExitStatus {
         let (passed, failed, skipped) = (count.passed, count.failed, count.skipped);
         out::line(format!("{:<12}{passed:>8}{failed:>8}{skipped:>9}{:>9.1}", row.layer.name(), row.seconds));
     }
+    let is_empty =
+        |row: &&Row| row.outcome.count == Count::default() && row.outcome.skipped_because.is_none();
+    let empty: Vec<&str> = rows.iter().filter(is_empty).map(|row| row.layer.name()).collect();
+    if !empty.is_empty() {
+        out::line(format!("nothing ran in {}, which proves nothing", empty.join(", ")));
+    }
     let is_incomplete = is_ci && rows.iter().any(|row| row.outcome.skipped_because.is_some());
     if is_incomplete {
         out::line("a layer was skipped, which CI=true does not allow");
     }
     out::line(format!("\n{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped));
-    if total.failed > 0 || is_incomplete { ExitStatus::Red } else { ExitStatus::Good }
+    if total.failed > 0 || is_incomplete || !empty.is_empty() { ExitStatus::Red } else { ExitStatus::Good }
 }
 
 #[cfg(test)]
@@ -91,6 +100,45 @@ mod tests {
     fn one_failed_test_makes_the_whole_red() {
         let rows = [row(Count { passed: 9, failed: 1, skipped: 0 }, None)];
         assert_eq!(report(&rows, false), ExitStatus::Red);
+    }
+
+    #[test]
+    fn suite_that_ran_nothing_fails() {
+        let full = row(Count { passed: 9, ..Count::default() }, None);
+        assert_eq!(report(&[full], false), ExitStatus::Good);
+        let rows = [row(Count { passed: 9, ..Count::default() }, None), row(Count::default(), None)];
+        assert_eq!(report(&rows, false), ExitStatus::Red);
+    }
+
+    #[test]
+    fn self_check_is_required_before_merge() {
+        let read = |path: &str| std::fs::read_to_string(crate::workspace::root().join(path)).unwrap();
+        let pipelines = read(".drone.yml");
+        let own = pipelines.split("---").next().unwrap();
+        assert!(own.contains("trigger: {event: [push]}") && own.contains("- .ci/run\n"), "{own}");
+        let command = read(".ci/run");
+        assert!(command.contains("set -eu") && command.ends_with("\nexec cargo xtask test\n"), "{command}");
+        // That command leaves no layer out, format and lints are the first, and one of them that is red makes it red.
+        let layers = wanted(&TestArguments { fast: false, layers: Vec::new() });
+        assert_eq!(layers, Layer::ALL);
+        assert_eq!(layers[..3], [Layer::Check, Layer::Unit, Layer::Program]);
+        let count = Count { passed: 4, failed: 1, skipped: 0 };
+        let red = Row { layer: Layer::Check, ..row(count, None) };
+        assert_eq!(report(&[red], false), ExitStatus::Red);
+        // Nothing is known to be red and left alone.
+        let ignored = concat!("#[", "ignore");
+        let mut folders =
+            vec![crate::workspace::folder().join("crates"), crate::workspace::folder().join("xtask")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|end| end == "rs") {
+                    assert!(!std::fs::read_to_string(&path).unwrap().contains(ignored), "{}", path.display());
+                }
+            }
+        }
     }
 
     #[test]

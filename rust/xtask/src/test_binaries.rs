@@ -117,7 +117,16 @@ impl TestBinary {
         if !prefix.is_empty() {
             say(format!("{prefix}     {} took {:.0} s", self.name, begin.elapsed().as_secs_f32()));
         }
-        Ok(count)
+        Ok(self.judged(count))
+    }
+
+    /// A program of tests that ran none is a failure; beside the code there may be none.
+    fn judged(&self, count: Count) -> Count {
+        if self.kind == Kind::Unit || count != Count::default() {
+            return count;
+        }
+        say(format!("{}: ran no test", self.name));
+        Count { failed: 1, ..count }
     }
 }
 
@@ -218,6 +227,17 @@ mod tests {
         assert_eq!(count_of(line), Count { passed: 12, failed: 3, skipped: 1 });
         assert_eq!(count_of("SKIP some_test: no engine"), Count { passed: 0, failed: 0, skipped: 1 });
         assert_eq!(count_of("test some_test ... ok"), Count::default());
+    }
+
+    #[test]
+    fn a_program_of_tests_that_ran_none_is_a_failure() {
+        let binary = |kind| TestBinary { name: "x/y".into(), path: "/x".into(), package: "/".into(), kind };
+        let good = Count { passed: 1, ..Count::default() };
+        for kind in [Kind::Program, Kind::Swarm, Kind::Loop] {
+            assert_eq!(binary(kind).judged(Count::default()).failed, 1);
+            assert_eq!(binary(kind).judged(good), good);
+        }
+        assert_eq!(binary(Kind::Unit).judged(Count::default()), Count::default());
     }
 
     #[test]

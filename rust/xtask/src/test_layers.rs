@@ -32,7 +32,7 @@ pub(crate) enum Layer {
     Loop,
     /// Locks, signals, sweeps and kills alone: what the layers program and swarm hold of them
     Concurrency,
-    /// What is too long for every change: 200 kills, a storm of triggers, each check switched off; 1 to 2 hours
+    /// What is too long for every change: 200 kills, a storm of triggers, each check switched off, each defect put back; 1 to 2 hours
     Long,
 }
 
@@ -62,10 +62,12 @@ const CONCURRENCY: [&str; 21] = [
 ];
 
 /// Test programs of the layer [`Layer::Long`], each with the variable that makes it long.
-const LONG: [(&str, (&str, &str)); 3] = [
+const LONG: [(&str, (&str, &str)); 5] = [
     ("cc-ci/swarm_kill_anywhere", ("CCCI_TEST_KILLS", "200")),
     ("cc-ci/swarm_storm", ("CCCI_TEST_STORM", "big")),
     ("cc-ci/swarm_mutation", ("CCCI_TEST_MUTATION", "all")),
+    ("cc-ci/swarm_green", ("CCCI_TEST_GREEN", "all")),
+    ("cc-ci-testkit/defects", ("CCCI_TEST_DEFECTS", "all")),
 ];
 
 /// Test programs that compare the whole machine before and after: nothing else may start or end beside them.
@@ -148,7 +150,7 @@ pub(crate) fn run(layer: Layer, binaries: &[TestBinary]) -> anyhow::Result<Outco
         Layer::Servers => servers().map(Outcome::from),
         Layer::Swarm => swarm(&of(Kind::Swarm).cloned().collect::<Vec<_>>()),
         Layer::Long => {
-            let find = |name: &str| of(Kind::Swarm).find(|binary| binary.name == name).cloned();
+            let find = |name: &str| binaries.iter().find(|binary| binary.name == name).cloned();
             let longs = LONG.iter().map(|(name, variable)| {
                 find(name)
                     .map(|binary| (binary, *variable))
@@ -299,4 +301,33 @@ fn beside_engines(
         bed.stop()?;
     }
     Ok(count.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_concurrency_suite_is_there_with_all_its_cases() {
+        let mut cases = 0;
+        for name in CONCURRENCY {
+            let (package, target) = name.split_once('/').unwrap();
+            let tests = workspace::folder().join("crates").join(package).join("tests");
+            let (file, folder) = (tests.join(format!("{target}.rs")), tests.join(target));
+            let files: Vec<PathBuf> = match file.is_file() {
+                true => vec![file],
+                false => std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect(),
+            };
+            let texts = files.iter().map(|file| std::fs::read_to_string(file).unwrap());
+            // Those of a program with a main of its own stand in lists, name first.
+            let of = |text: String| {
+                ["#[test]", "#[tokio::test", "    (\"", "    (\n        \""]
+                    .map(|mark| text.matches(mark).count())
+            };
+            let found: usize = texts.map(|text| of(text).iter().sum::<usize>()).sum();
+            assert!(found > 0, "{name} has no test");
+            cases += found;
+        }
+        assert!(cases >= 25, "{cases} cases");
+    }
 }
