@@ -17,8 +17,11 @@ use cc_ci_harness::app_socket::AppSocket;
 use cc_ci_harness::door::{Door, Patience, Target};
 use cc_ci_harness::evidence::Evidence;
 use cc_ci_harness::sandbox::{LocalTests, Page, Programs, Sandbox, local_tests};
+use cc_ci_model::abra_sh::exports;
+use cc_ci_model::env_file::EnvFile;
 use cc_ci_model::names::{Recipe, RunId};
 use cc_ci_model::outcome::Status;
+use cc_ci_model::recipe_toml::{Look, RecipeToml};
 use cc_ci_model::result::{CheckReport, Origin as From};
 use cc_ci_model::settings::Settings;
 use cc_ci_model::tier::Tier;
@@ -181,6 +184,41 @@ exit $bad
         log.contains("CCCI_APP_DOMAINCCCI_APP_SOCKETCCCI_BASE_URLCCCI_RUN_IDCCCI_TIERHOMELANGPATH"),
         "no variable besides: {log}"
     );
+}
+
+/// Settings are read and never run; a program is called with what the protocol names, and one that cannot be called is told before.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_are_data_and_hooks_are_called_by_protocol() {
+    let bench = Bench::new().await;
+    let trace = bench.folder.path().join("trace");
+    let hostile = format!("$(touch {0}) `touch {0}`", trace.display());
+    let check = |command: &str| {
+        let exec = format!("exec = {{ service = \"app\", command = {command}, stdin = \"{hostile}\" }}");
+        let text = format!(
+            "schema = 1\napp.env.X = \"{hostile}\"\n[[check]]\ntier = \"custom\"\nname = \"x\"\n{exec}\n"
+        );
+        RecipeToml::parse("recipe.toml", &text)
+    };
+    let read = check(&format!("[\"echo\", \"{hostile}\"]")).unwrap();
+    assert_eq!(read.app.env.values().collect::<Vec<_>>(), [&hostile]);
+    let Look::Exec(exec) = &read.check[0].look else { panic!("an exec look") };
+    assert_eq!((exec.command[1].as_str(), exec.stdin.as_deref()), (hostile.as_str(), Some(hostile.as_str())));
+    let env = EnvFile::parse(&format!("A='{hostile}'\n"));
+    assert_eq!(env.get("A").as_deref(), Some(hostile.as_str()));
+    let exports = exports(&format!("touch {}\nexport A={hostile}\nexport B=v1\n", trace.display()));
+    assert_eq!(exports.get("B").map(String::as_str), Some("v1"));
+    // A command is a list of words; a line for a shell is none.
+    let refused = check(&format!("\"echo {hostile}\"")).unwrap_err();
+    assert!(refused.key.starts_with("check"), "{refused}");
+    assert!(!trace.exists(), "reading ran something");
+    if !bubblewrap_works() {
+        return;
+    }
+    let script = "echo $#:$CCCI_TIER:$CCCI_RUN_ID:$CCCI_BASE_URL:$CCCI_APP_DOMAIN:; test -S $CCCI_APP_SOCKET";
+    let (report, log) = bench.run(script, LONG).await;
+    assert_eq!(report.status, Status::Pass, "{}\n{log}", report.message);
+    let expected = format!("0:custom:20260102T030405-abcdef:http://{OWN}:{OWN}:");
+    assert!(log.contains(&expected), "{expected} is missing in {log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

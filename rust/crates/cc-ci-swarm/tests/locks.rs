@@ -1,7 +1,7 @@
 //! The lock of a run's domain on the real kernel, between tasks, threads and processes.
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -98,6 +98,62 @@ async fn lock_descriptor_is_closed_on_exec() {
         tokio::task::yield_now().await;
     }
     assert!(child.0.try_wait().unwrap().is_none(), "the child still lives");
+}
+
+/// The processes that hold a lock on a file, and those that wait for it, as the kernel lists them (`proc_locks(5)`).
+fn kernels_list(file: &Path) -> (Vec<u32>, Vec<u32>) {
+    let inode = format!(":{}", std::fs::metadata(file).unwrap().ino());
+    let (mut holding, mut waiting) = (Vec::new(), Vec::new());
+    for line in std::fs::read_to_string("/proc/locks").unwrap().lines() {
+        // `1: FLOCK  ADVISORY  WRITE 4711 fe:00:12345 0 EOF`, with `->` after the number for one that waits.
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let (list, words) = match words.as_slice() {
+            ["->", words @ ..] => (&mut waiting, words),
+            words => (&mut holding, words),
+        };
+        if let ["FLOCK", _, "WRITE", pid, place, ..] = words
+            && place.ends_with(&inode)
+        {
+            list.push(pid.parse().unwrap());
+        }
+    }
+    (holding, waiting)
+}
+
+#[tokio::test]
+async fn lock_tests_use_the_real_kernel_and_real_children() {
+    let folder = tempfile::tempdir().unwrap();
+    let domain = domain("kernel");
+    let lock = acquire(folder.path(), &domain).await;
+    let file = folder.path().join(format!("{domain}.lock"));
+    assert_eq!(kernels_list(&file), (vec![std::process::id()], vec![]), "our lock is the kernel's");
+    let mut child = Guard(
+        Command::new("flock")
+            .args(["--exclusive", "--no-fork"])
+            .arg(&file)
+            .args(["sleep", "60"])
+            .spawn()
+            .unwrap(),
+    );
+    let wait_for = |wanted: (Vec<u32>, Vec<u32>), what: &str| {
+        let end = Instant::now() + LONG;
+        while kernels_list(&file) != wanted {
+            assert!(Instant::now() < end, "{what}: {:?}", kernels_list(&file));
+            std::thread::yield_now();
+        }
+    };
+    let child_id = child.0.id();
+    wait_for(
+        (vec![std::process::id()], vec![child_id]),
+        "the child, a program that is not ours, waits for us",
+    );
+    drop(lock);
+    wait_for((vec![child_id], vec![]), "the child has it after us");
+    assert!(!is_free(folder.path(), &domain), "and our probe sees that");
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    assert_eq!(kernels_list(&file), (vec![], vec![]));
+    assert!(is_free(folder.path(), &domain));
 }
 
 #[tokio::test]

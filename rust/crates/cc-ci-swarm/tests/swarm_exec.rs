@@ -60,6 +60,25 @@ async fn exit_code_and_both_streams_come_back_and_input_goes_in() {
 }
 
 #[tokio::test]
+async fn test_helpers_resolve_paths_from_the_running_image() {
+    let engine = engine_or_skip!();
+    let run = TestRun::start(engine, "layout").await;
+    // The same program in another place, as after a change to another image; the command names no place.
+    for folder in ["/usr/local/admin/bin", "/opt/other/tools"] {
+        start_nginx(&run, &[("PATH", &format!("{folder}:/usr/sbin:/usr/bin:/sbin:/bin"))]).await;
+        let script = format!(
+            "mkdir -p {folder} && printf '#!/bin/sh\necho \"$0\"\n' > {folder}/admin && chmod +x {folder}/admin"
+        );
+        let made = run_in_app(&run, &["sh", "-c", &script], b"", QUICK).await.unwrap();
+        assert_eq!(made.code, 0, "{made:?}");
+        let output = run_in_app(&run, &["admin"], b"", QUICK).await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!((output.code, said), (0, format!("{folder}/admin\n")));
+    }
+    run.tear_down().await;
+}
+
+#[tokio::test]
 async fn retry_covers_failed_execs_never_wrong_content() {
     let engine = engine_or_skip!();
     let run = TestRun::start(engine, "once").await;

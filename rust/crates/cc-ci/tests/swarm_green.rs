@@ -54,12 +54,13 @@ fn bundled_recipe_is_green_straight_to_its_task() {
     is_green(&engine, &host.run(&prepare(&host, &engine)));
 }
 
+/// The whole life of an app, through Traefik with TLS, where no packet could reach any server of the world.
 #[test]
-fn bundled_recipe_is_green_through_the_proxy() {
+fn lifecycle_is_testable_without_a_live_server() {
     let engine = engine_or_skip!();
     if engine.traefik.is_none() {
         let say = cc_ci_testkit::progress::say;
-        say("SKIP bundled_recipe_is_green_through_the_proxy: no proxy (run cargo xtask test swarm)");
+        say("SKIP lifecycle_is_testable_without_a_live_server: no proxy (run cargo xtask test swarm)");
         return;
     }
     let host = RunHost::behind_proxy(CC_CI, &engine);
@@ -69,6 +70,35 @@ fn bundled_recipe_is_green_through_the_proxy() {
     let ended = host.run(&arguments);
     is_green(&engine, &ended);
     assert_eq!(ended.result().run.via.as_deref(), Some("proxy"), "{ended}");
+    let routes = std::fs::read_to_string("/proc/net/route").expect("the kernel's routes");
+    let is_default = |line: &&str| line.split_whitespace().nth(1) == Some("00000000");
+    assert_eq!(routes.lines().find(is_default), None, "nothing leads out of the engine's network");
+}
+
+/// One green proves little on a host that is otherwise idle. `CCCI_TEST_GREEN=all` (`cargo xtask test long`) runs every tier of each
+/// bundled recipe.
+#[test]
+fn green_fixture_is_green_three_times_in_a_row() {
+    let engine = engine_or_skip!();
+    let is_all = std::env::var("CCCI_TEST_GREEN").is_ok_and(|value| value == "all");
+    let three_times = |recipe: &str| {
+        let host = RunHost::new(CC_CI, &engine);
+        let mut arguments = host.prepare_bundled(recipe, &engine.registry);
+        if !is_all {
+            arguments.extend(["--tiers".to_owned(), "install".to_owned()]);
+        }
+        for round in 1..=3 {
+            let ended = host.run(&arguments);
+            assert_eq!(ended.code, 0, "{recipe}, round {round}: {ended}");
+            assert_eq!(ended.result().retries, Vec::<String>::new(), "{recipe}, round {round}: {ended}");
+        }
+    };
+    // Each beside the other's.
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| three_times("guestbook"));
+        three_times(RECIPE);
+        beside.join().expect("the other recipe is green as well");
+    });
 }
 
 /// A user and a group that exist on no machine by name, so that no account gets anything by this test.

@@ -538,8 +538,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn statuses_name_level_and_lint() {
+    fn lint_failure_is_visible_in_the_commit_status() {
         assert_eq!(status(&over(result())), (StatusState::Success, "passed, level 3 of 5, lint pass".into()));
+        let mut unlinted = result();
+        for tier in unlinted.tiers.iter_mut().filter(|tier| tier.name == Tier::Lint) {
+            tier.status = Status::Fail;
+        }
+        assert_eq!(status(&over(unlinted)), (StatusState::Success, "passed, level 3 of 5, lint fail".into()));
         assert_eq!(status(&Progress::Queued(1)), (StatusState::Pending, "queued, 1 before it".into()));
         let mut refused = result();
         refused.verdict = Some(VerdictWord::Refused);

@@ -168,16 +168,20 @@ mod tests {
     }
 
     #[test]
-    fn trouble_does_not_hide_what_is_known_of_a_recipe() {
-        let runs = [
+    fn infrastructure_error_never_lowers_a_level() {
+        let mut runs = [
             entry("20260101T000000-000001", "a", Some(VerdictWord::Pass)),
             entry("20260102T000000-000002", "a", Some(VerdictWord::Trouble)),
             entry("20260103T000000-000003", "b", Some(VerdictWord::Trouble)),
         ];
+        for run in &mut runs[1..] {
+            run.summary.as_mut().unwrap().level = 0;
+        }
         let never = Recipe::parse("never-ran").unwrap();
         let rows = overview(&runs, std::slice::from_ref(&never));
         let faces: Vec<_> =
             rows.iter().map(|row| (row.recipe.as_str(), row.face(), row.strip.len())).collect();
+        assert_eq!(rows[0].level(), Some(3), "its last level stays");
         assert_eq!(faces, [("a", Face::Pass, 2), ("b", Face::Trouble, 1), ("never-ran", Face::NoRun, 0)]);
     }
 
