@@ -149,7 +149,7 @@ fn logins() -> Option<String> {
 
 /// What the CLI or the engine says of a stack that no engine would take. Anything else (an engine that is gone, a port that
 /// another run holds, a swarm without a leader) is no word about the recipe.
-const RECIPES_FAULT: [&str; 16] = [
+const RECIPES_FAULT: [&str; 17] = [
     "only updates to Labels are allowed",
     "Unsupported Compose file",
     "declared as external, but could not be found",
@@ -166,6 +166,8 @@ const RECIPES_FAULT: [&str; 16] = [
     "name must be valid",
     "duplicate mount point",
     "InvalidArgument",
+    // Engines up to 20.10 call it Unknown.
+    "constraint expected one operator",
 ];
 
 /// A refusal of the stack itself is the recipe's fault; everything else is ours or the world's.
@@ -197,6 +199,8 @@ mod tests {
         let refused = said(1, "failed to update config x: only updates to Labels are allowed").unwrap_err();
         assert_eq!(refused.fault(), Fault::Recipe);
         assert!(refused.to_string().contains("only updates to Labels"));
+        let placed = "rpc error: code = Unknown desc = constraint expected one operator from ==, !=";
+        assert_eq!(said(1, placed).unwrap_err().fault(), Fault::Recipe);
         for ours in [
             "port '64738' is already in use by service x as an ingress port",
             "rpc error: code = Unavailable",
