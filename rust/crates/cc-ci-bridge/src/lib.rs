@@ -13,5 +13,6 @@ pub mod program;
 mod script;
 mod service;
 pub mod settings;
+mod socket;
 mod start;
 mod store;

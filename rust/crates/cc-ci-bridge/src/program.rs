@@ -134,7 +134,7 @@ async fn work(
         bridge.once().await?;
         return Ok(ExitStatus::Good);
     }
-    if let Some(address) = bridge.settings.listen {
+    if let Some(listener) = crate::socket::listener(bridge.settings.listen, &cli.config)? {
         let secret = secret(bridge.settings.webhook_secret_file.as_deref(), "webhook-secret");
         if let Ok(secret) = &secret {
             masker.add("webhook-secret", secret)?;
@@ -142,9 +142,6 @@ async fn work(
             // Named and not readable is an error; not named and not there means no webhook.
             secret.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?;
         }
-        let listener = tokio::net::TcpListener::bind(address).await.with_context(|| {
-            format!("listening on {address}, as `listen` in {} says", cli.config.display())
-        })?;
         let token = cancellation.token();
         let (health, hints) = (bridge.health.clone(), bridge.hints.clone());
         tokio::spawn(async move {

@@ -49,6 +49,8 @@ pub enum Command {
     /// Each guess stands with its reason; correct them, they are yours from there on. Exit status: 0 written, whatever lint
     /// says, 2 our fault, 64 bad argument, also where there is a recipe.toml already.
     Enroll(EnrollArgs),
+    /// Read the host's settings and say what is wrong with them; asks nobody.
+    CheckConfig(CheckConfigArgs),
     /// Print the completions of a shell.
     ///
     /// For bash: cc-ci completions bash > /usr/share/bash-completion/completions/cc-ci
@@ -226,6 +228,20 @@ pub struct EnrollArgs {
     /// Replace a recipe.toml that is there.
     #[arg(long)]
     pub force: bool,
+}
+
+/// `cc-ci check-config`.
+#[derive(Debug, Args)]
+pub struct CheckConfigArgs {
+    /// The settings.
+    #[arg(
+        long,
+        env = "CCCI_SETTINGS",
+        hide_env_values = true,
+        value_name = "FILE",
+        default_value = "/etc/cc-ci/settings.toml"
+    )]
+    pub config: PathBuf,
 }
 
 /// `cc-ci completions`.

@@ -22,6 +22,7 @@ fn help_of_each_verb_reads_so() {
         ("drain", &["drain"]),
         ("doctor", &["doctor"]),
         ("enroll", &["enroll"]),
+        ("check-config", &["check-config"]),
         ("completions", &["completions"]),
         ("man", &["man"]),
         ("app", &["app"]),

@@ -2,6 +2,7 @@
 
 mod app;
 mod cancel;
+mod check_config;
 mod completions;
 mod console;
 mod doctor;
@@ -84,6 +85,7 @@ fn carry_out(cli: Cli, masker: &Masker) -> Result<ExitCode> {
         Command::Drain(args) => drain::drain(&args, masker),
         Command::Doctor(args) => doctor::doctor(&args, masker),
         Command::Enroll(args) => enroll::enroll(&args, masker),
+        Command::CheckConfig(args) => check_config::check_config(&args, masker),
         Command::Completions(args) => completions::completions(&args, masker),
         Command::Man(args) => man::man(&args, masker),
     };
