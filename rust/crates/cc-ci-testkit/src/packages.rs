@@ -20,7 +20,22 @@ const fn need(program: &'static str, package: &'static str) -> Need {
 }
 
 /// What every test may call.
-pub const PROGRAMS: &[Need] = &[need("git", "git"), need("bwrap", "bubblewrap"), need("openssl", "openssl")];
+pub const PROGRAMS: &[Need] = &[
+    need("git", "git"),
+    need("bwrap", "bubblewrap"),
+    need("openssl", "openssl"),
+    need("age", "age"),
+    need("ssh-keygen", "openssh-client"),
+];
+
+/// What the checks of the Nix layer call. Formatter and search for dead code are no Debian packages; without them the checks say SKIP.
+pub const NIX: &[Need] = &[
+    need("nix-instantiate", "nix-bin"),
+    need("jq", "jq"),
+    need("git", "git"),
+    need("systemd-analyze", "systemd"),
+    need("shellcheck", "shellcheck"),
+];
 
 /// What a private engine and its registry consist of.
 pub const ENGINE: &[Need] = &[
@@ -193,6 +208,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("git"), "").unwrap();
         let missing = missing_in(PROGRAMS, &[folder.path().to_owned()]);
-        assert_eq!(missing.iter().map(|need| need.program).collect::<Vec<_>>(), ["bwrap", "openssl"]);
+        assert_eq!(
+            missing.iter().map(|need| need.program).collect::<Vec<_>>(),
+            ["bwrap", "openssl", "age", "ssh-keygen"]
+        );
     }
 }
