@@ -8,6 +8,7 @@ mod docs;
 mod engine;
 mod helper;
 mod interrupts;
+mod nix_layer;
 mod out;
 mod proof_table;
 mod test;

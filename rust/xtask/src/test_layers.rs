@@ -11,15 +11,17 @@ use cc_ci_testkit::stock::{self, Proxy};
 use cc_ci_testkit::testbed::{self, Testbed};
 use cc_ci_testkit::{go_program, packages, rust_program};
 
-use crate::check;
 use crate::test_binaries::{Count, Kind, LIMIT, TestBinary, counted};
 use crate::workspace;
+use crate::{check, nix_layer};
 
 /// A layer, in the order they run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Layer {
     /// Format, lints, licences, generated pages
     Check,
+    /// The NixOS modules, evaluated and rendered, with every planted fault noticed
+    Nix,
     /// Tests beside the code, and the examples in its documentation
     Unit,
     /// Tests of whole programs, with real files, signals and processes
@@ -82,13 +84,14 @@ const LONG_LIMIT: Duration = Duration::from_secs(3 * 3600);
 impl Layer {
     /// All that every change has to pass; [`Layer::Concurrency`] is a part of others, and with [`Layer::Long`] runs only
     /// where it is named.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Check, Self::Unit, Self::Program, Self::Servers, Self::Swarm, Self::Loop];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Check, Self::Nix, Self::Unit, Self::Program, Self::Servers, Self::Swarm, Self::Loop];
 
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Check => "check",
+            Self::Nix => "nix",
             Self::Unit => "unit",
             Self::Program => "program",
             Self::Servers => "servers",
@@ -102,7 +105,7 @@ impl Layer {
     /// Whether it can do without Docker and without building servers.
     pub(crate) fn is_fast(self) -> bool {
         match self {
-            Self::Check | Self::Unit | Self::Program => true,
+            Self::Check | Self::Nix | Self::Unit | Self::Program => true,
             Self::Servers | Self::Swarm | Self::Loop | Self::Concurrency | Self::Long => false,
         }
     }
@@ -111,7 +114,7 @@ impl Layer {
     pub(crate) fn has_tests(self) -> bool {
         match self {
             Self::Unit | Self::Program | Self::Swarm | Self::Loop | Self::Concurrency | Self::Long => true,
-            Self::Check | Self::Servers => false,
+            Self::Check | Self::Nix | Self::Servers => false,
         }
     }
 }
@@ -135,6 +138,7 @@ pub(crate) fn run(layer: Layer, binaries: &[TestBinary]) -> anyhow::Result<Outco
     let of = |kind: Kind| binaries.iter().filter(move |binary| binary.kind == kind);
     match layer {
         Layer::Check => checks().map(Outcome::from),
+        Layer::Nix => nix_layer::run().map(Outcome::from),
         Layer::Unit => {
             // Some make a recipe's repository, with git.
             packages::ensure(packages::PROGRAMS)?;
