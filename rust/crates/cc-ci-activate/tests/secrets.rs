@@ -14,7 +14,11 @@ const DATA_KEY: [u8; 32] = [9; 32];
 const VALUE: &str = "the-value-that-nobody-may-see";
 
 fn activate(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_cc-ci-activate")).args(arguments).env("NO_COLOR", "1").output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_cc-ci-activate"))
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("the program starts")
 }
 
 fn said(output: &Output) -> String {
@@ -24,23 +28,25 @@ fn said(output: &Output) -> String {
 fn host_key(folder: &Path, name: &str) -> PathBuf {
     let path = folder.join(name);
     let arguments = ["-q", "-t", "ed25519", "-N", "", "-C", "host", "-f"];
-    Program::new("ssh-keygen").args(arguments).arg(&path).run().unwrap();
+    Program::new("ssh-keygen").args(arguments).arg(&path).run().expect("the real program works");
     path
 }
 
 fn recipient(key: &Path) -> String {
-    let output = activate(&["secrets", "host-key", "--key", key.to_str().unwrap()]);
+    let output = activate(&["secrets", "host-key", "--key", key.to_str().expect("paths of tests are text")]);
     assert!(output.status.success(), "{}", said(&output));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    String::from_utf8(output.stdout).expect("a recipient is text").trim().to_owned()
 }
 
 /// A value as sops encrypts it.
 fn sealed(key: &str) -> String {
     let iv = [3; 32];
-    let cipher = AesGcm::<Aes256, U32>::new_from_slice(&DATA_KEY).unwrap();
-    let nonce = Nonce::<U32>::try_from(iv.as_slice()).unwrap();
+    let cipher = AesGcm::<Aes256, U32>::new_from_slice(&DATA_KEY).expect("the sizes are constants");
+    let nonce = Nonce::<U32>::try_from(iv.as_slice()).expect("the sizes are constants");
     let aad = format!("{key}:");
-    let mut data = cipher.encrypt(&nonce, Payload { msg: VALUE.as_bytes(), aad: aad.as_bytes() }).unwrap();
+    let mut data = cipher
+        .encrypt(&nonce, Payload { msg: VALUE.as_bytes(), aad: aad.as_bytes() })
+        .expect("the sizes are constants");
     let tag = data.split_off(data.len() - 16);
     let text = |bytes: &[u8]| STANDARD.encode(bytes);
     format!("{key}: ENC[AES256_GCM,data:{},iv:{},tag:{},type:str]\n", text(&data), text(&iv), text(&tag))
@@ -49,25 +55,31 @@ fn sealed(key: &str) -> String {
 /// A SOPS file for one recipient.
 fn document(folder: &Path, recipient: &str, lines: &[String]) -> PathBuf {
     let plain = folder.join("data-key");
-    std::fs::write(&plain, DATA_KEY).unwrap();
+    std::fs::write(&plain, DATA_KEY).expect("the folder is ours");
     let armour = Program::new("age")
         .args(["--encrypt", "--armor", "--recipient", recipient])
         .arg(&plain)
         .run()
-        .unwrap();
+        .expect("the sizes are constants");
     let armour = armour.lines().map(|line| format!("            {line}\n")).collect::<String>();
     let path = folder.join("ci.yaml");
     let text = format!(
         "{}sops:\n    age:\n        - recipient: {recipient}\n          enc: |\n{armour}",
         lines.concat()
     );
-    std::fs::write(&path, text).unwrap();
+    std::fs::write(&path, text).expect("the folder is ours");
     path
 }
 
 fn check(file: &Path, key: &Path, names: &[&str]) -> Output {
-    let mut arguments =
-        vec!["secrets", "check", "--file", file.to_str().unwrap(), "--key", key.to_str().unwrap()];
+    let mut arguments = vec![
+        "secrets",
+        "check",
+        "--file",
+        file.to_str().expect("paths of tests are text"),
+        "--key",
+        key.to_str().expect("paths of tests are text"),
+    ];
     arguments.extend(names);
     activate(&arguments)
 }

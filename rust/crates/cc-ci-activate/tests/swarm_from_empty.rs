@@ -12,7 +12,7 @@ fn declared(folder: &Path, archive: &Path, proxy: &str) -> std::path::PathBuf {
          address_pools = [\"10.201.0.0/16\"]\nhelper_image = \"{}\"\n",
         archive.display()
     );
-    std::fs::write(&path, text).unwrap();
+    std::fs::write(&path, text).expect("the folder is ours");
     path
 }
 
