@@ -71,12 +71,12 @@ pub(crate) const DEFECTS: &[Defect] = &[
         "service.update.as_ref().filter(|update| service.update_before.as_deref() != Some(&update.started))",
         "service.update.as_ref()",
     ),
-    // Paragraphs in quotes and lists count.
+    // Every line counts, wherever it stands.
     model(
         "bridge::command::tests::only_an_exact_command_line_outside_quotes_and_code_fires",
         "cc-ci-model/src/bridge/command.rs",
-        "Event::Start(Tag::Paragraph) if depth == 0 => {",
-        "Event::Start(Tag::Paragraph) => {",
+        "for line in plain_lines(comment) {",
+        "for line in comment.lines() {",
     ),
     // A line is appended to whatever stood last.
     model(
