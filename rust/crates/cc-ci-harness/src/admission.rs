@@ -59,6 +59,28 @@ pub async fn admit(
     })
 }
 
+/// What there is too little of at this moment for one more stack of this app; `None` where there is room for it.
+///
+/// # Errors
+/// Trouble: the engine cannot be asked.
+pub async fn shortage_beside(
+    setup: &Setup,
+    host: &Host,
+    compose: &Compose,
+) -> Result<Option<String>, Trouble> {
+    let limits = &setup.settings.limits;
+    let floors = Floors { memory: limits.memory_floor, disk: limits.disk_floor };
+    // It is never updated, so no two copies of its tasks are there at once.
+    let needs = Needs { starts_first: false, ..needs(compose, setup.recipe_toml.app.memory) };
+    let facts = facts(setup, host).await.map_err(|error| Trouble {
+        what: error.to_string(),
+        place: "admission".to_owned(),
+        retry: true,
+    })?;
+    let short = shortages(&facts, &needs, &floors).join("; ");
+    Ok((!short.is_empty()).then_some(short))
+}
+
 async fn facts(setup: &Setup, host: &Host) -> Result<HostFacts, DockerError> {
     let places = [
         ("run folders", setup.paths.runs.as_path()),

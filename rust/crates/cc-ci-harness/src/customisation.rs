@@ -31,6 +31,9 @@ pub fn of(setup: &Setup, plan: &Plan) -> Vec<String> {
     for (tier, reason) in own.not_applicable.declared() {
         lines.push(format!("{tier} declared as not applicable: {reason}"));
     }
+    if let Some(reason) = &own.not_applicable.elsewhere {
+        lines.push(format!("restore elsewhere declared as not applicable: {reason}"));
+    }
     if !own.seed.is_empty() {
         lines.push(counted(own.seed.len(), "seed"));
     }

@@ -15,7 +15,7 @@ use cc_ci_swarm::convergence::{Converging, Running, Settled, Unsettled};
 use cc_ci_swarm::docker::Docker;
 use cc_ci_swarm::image_lock::{ImageLockError, ImagesInUse, use_images};
 use cc_ci_swarm::lock::HeldLock;
-use cc_ci_swarm::native::{App, DeployError, Deployed, Fault, NativeDeployer, Rendered};
+use cc_ci_swarm::native::{App, DeployError, Deployed, Fault, NativeDeployer, Rendered, SecretSources};
 use cc_ci_swarm::pull::{PullError, pull_missing};
 use cc_ci_swarm::registry_login::Logins;
 use cc_ci_swarm::spec_gate;
@@ -48,8 +48,8 @@ pub struct Deploying<'a> {
     pub limits: ConvergenceLimits,
     /// Logins to registries.
     pub logins: &'a Logins,
-    /// Values of secrets that cannot be generated, by compose key.
-    pub given_secrets: &'a BTreeMap<String, String>,
+    /// Values of secrets that are not made anew.
+    pub secrets: SecretSources<'a>,
 }
 
 /// A deploy that the swarm has accepted; whether it stands is not known yet.
@@ -81,7 +81,7 @@ impl<'a> Deploying<'a> {
         self.pull(tier, rendered, side).await?;
         let since = Instant::now();
         let masker = self.reporter.masker();
-        match app.make_secrets(self.docker, rendered, self.given_secrets, masker, self.lock).await {
+        match app.make_secrets(self.docker, rendered, self.secrets, masker, self.lock).await {
             Ok(made) if made.is_empty() => {}
             Ok(made) => tier.passed("secrets are made", since, made.join(", ")),
             Err(error) => return Err(self.stop(tier, "secrets are made", since, error)),
@@ -195,17 +195,34 @@ impl<'a> Deploying<'a> {
         };
         let fresh = pulled.iter().filter(|image| image.took.is_some()).count();
         tier.passed("images are there", since, format!("{} images, {fresh} pulled", pulled.len()));
+        if side == Side::Elsewhere {
+            // They are head's, and stand in the result as such.
+            return Ok(());
+        }
         self.reporter.update(|result| {
             for (service, name, _) in &named {
                 let digest =
                     pulled.iter().find(|image| image.image == *name).and_then(|image| image.digest.clone());
                 let (service, side, name) = (service.to_string(), side.word().to_owned(), name.clone());
-                result.images.push(Image { service, side, name, digest });
+                let image = Image { service, side, name, digest };
+                // What made room for the fresh stack comes back with the same ones.
+                if !result.images.contains(&image) {
+                    result.images.push(image);
+                }
             }
             let bytes: u64 = pulled.iter().map(|image| image.size_bytes).sum();
             result.footprint.image_bytes = Some(result.footprint.image_bytes.unwrap_or(0).max(bytes));
         });
         Ok(())
+    }
+
+    /// Trouble in this tier, unless the run was cancelled.
+    pub fn trouble(&self, tier: &TierRun, error: &dyn std::fmt::Display) -> TierStop {
+        if self.cancellation.is_cancelled() {
+            return TierStop::Cancelled;
+        }
+        let place = tier.tier().word().to_owned();
+        TierStop::Trouble(Trouble { what: error.to_string(), place, retry: true })
     }
 
     /// Turns an error of the deployer into a failed check, trouble or a refusal.

@@ -18,6 +18,7 @@ use cc_ci_swarm::lock::HeldLock;
 use cc_ci_swarm::processes;
 use cc_ci_swarm::record::StackRecord;
 use cc_ci_swarm::teardown::{Removed, teardown};
+use futures_util::future::join_all;
 
 use crate::report::Reporter;
 use crate::tier_run::rounded;
@@ -26,8 +27,27 @@ use crate::tier_run::rounded;
 pub struct World {
     /// Before the run made anything.
     pub before: Inventory,
-    /// The stack the run may remove.
+    /// The run's first stack.
     pub stack: StackName,
+    /// Its further stacks, as its record names them.
+    pub further: Vec<StackName>,
+}
+
+impl World {
+    /// All stacks the run may remove, the first one last: its end is what record and lock wait for.
+    fn stacks(&self) -> Vec<StackName> {
+        self.further.iter().chain([&self.stack]).cloned().collect()
+    }
+}
+
+/// What a run has made that lasts beyond its stacks, and the stacks that are gone already.
+pub struct Made {
+    /// The lock of its domain.
+    pub lock: HeldLock,
+    /// Its record.
+    pub record: StackRecord,
+    /// Proofs of stacks that were removed before.
+    pub gone: Vec<Removed>,
 }
 
 /// What teardown found.
@@ -41,13 +61,12 @@ pub struct Removal {
     pub witness_changed: Vec<String>,
 }
 
-/// Removes the stack within `bound`, surveys again and reports teardown like a tier. `.env`, record and lock go last, and
+/// Removes the stacks within `bound`, surveys again and reports teardown like a tier. `.env`, record and lock go last, and
 /// only with the proof.
 pub async fn remove(
     docker: &Docker,
     world: &World,
-    lock: HeldLock,
-    record: StackRecord,
+    Made { lock, record, gone }: Made,
     state: &std::path::Path,
     bound: Duration,
     reporter: &Reporter,
@@ -59,31 +78,44 @@ pub async fn remove(
     let deployed = survey(docker).await;
     // The run's own cancellation is spent by now, perhaps: removal stands under a bound of its own.
     let unbound = Cancellation::new();
-    let progress = |text: &str| reporter.progress(&format!("removing: {text}"));
-    let removed = teardown(docker, &world.stack, &lock, bound, &unbound, progress).await;
-    let proof: Option<Removed> = match removed {
-        Ok(removed) => Some(removed),
-        Err(error) => {
-            removal.left = error.left().to_vec();
-            if removal.left.is_empty() {
-                removal.left.push("something that could not be listed".to_owned());
+    let stacks = world.stacks();
+    let (lock_of_all, unbound_of_all) = (&lock, &unbound);
+    let removals = stacks.iter().map(|stack| {
+        let progress = |text: &str| reporter.progress(&format!("removing: {text}"));
+        teardown(docker, stack, lock_of_all, bound, unbound_of_all, progress)
+    });
+    let mut proof: Option<Removed> = None;
+    let mut is_proven = true;
+    for removed in join_all(removals).await {
+        match removed {
+            Ok(removed) => proof = Some(removed),
+            Err(error) => {
+                is_proven = false;
+                removal.left.extend(error.left().iter().cloned());
+                if error.left().is_empty() {
+                    removal.left.push("something that could not be listed".to_owned());
+                }
+                problems.push(error.to_string());
             }
-            problems.push(error.to_string());
-            None
         }
-    };
+    }
+    let proof = proof.filter(|_| is_proven);
     match (deployed, survey(docker).await) {
         (Ok(deployed), Ok(after)) => {
             let moments = Moments { before: &world.before, deployed: &deployed, after: &after };
-            let stacks = [world.stack.clone()];
             let mut evidence = difference(moments, &stacks, &[WITNESS_STACK]);
+            for (kind, count) in gone.iter().flat_map(Removed::counts) {
+                *evidence.created.entry(*kind).or_default() += count;
+                *evidence.removed.entry(*kind).or_default() += count;
+            }
             // What carries the run's mark is the run's, wherever it lies; the stack's removal does not reach it.
             let id = reporter.result().run.id;
-            let is_stray =
-                |object: &&Object| object.run.as_ref() == Some(&id) && !object.belongs_to(&world.stack);
+            let is_ours = |object: &Object| stacks.iter().any(|stack| object.belongs_to(stack));
+            let is_stray = |object: &&Object| object.run.as_ref() == Some(&id) && !is_ours(object);
             let strays = after.objects().iter().filter(is_stray).map(Object::title);
             evidence.left.extend(strays);
-            removal.left_by_recipe = made_outside(&world.before, &after, &world.stack);
+            let outside = stacks.iter().flat_map(|stack| made_outside(&world.before, &after, stack));
+            removal.left_by_recipe = outside.collect();
             let has_witness = !world.before.labelled(WITNESS_STACK).is_empty();
             let witness = match (has_witness, evidence.witness_changed.is_empty()) {
                 (false, _) => WitnessState::None,

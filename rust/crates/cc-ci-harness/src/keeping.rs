@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cc_ci_model::duration::print;
 use cc_ci_model::names::RunId;
+use cc_ci_model::outcome::Status;
 use cc_ci_process::atomic::write_json;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::wait::{Look, WaitError, Waiting, wait_for};
@@ -38,6 +39,10 @@ pub(crate) async fn keep(
     let (stack, env) = (lock.stack(), folder.abra().join("servers/default"));
     reporter.note(format!("kept for you to look at, {} at most: {stack}", print(limit)));
     reporter.note(format!("  docker stack ps --no-trunc {stack}; its .env is in {}", env.display()));
+    let elsewhere = reporter.result().elsewhere.filter(|one| one.status == Some(Status::Fail));
+    if let Some(fresh) = elsewhere.and_then(|one| one.stack) {
+        reporter.note(format!("  the fresh stack that the snapshot was restored into stays too: {fresh}"));
+    }
     reporter.note(format!("  cc-ci release {id} removes it"));
     reporter.progress("waiting for the release of the kept stack");
     let waiting = Waiting { deadline: limit, interval: INTERVAL };

@@ -9,6 +9,7 @@ pub mod customisation;
 pub mod deploying;
 pub mod door;
 pub mod drain;
+pub mod elsewhere;
 pub mod evidence;
 pub mod examine;
 pub mod failure_evidence;

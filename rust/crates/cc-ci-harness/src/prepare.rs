@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cc_ci_model::elsewhere::ElsewhereFacts;
 use cc_ci_model::names::CommitSha;
 use cc_ci_model::outcome::Trouble;
 use cc_ci_model::plan::{Plan, PlanFacts, plan};
@@ -95,6 +96,10 @@ pub async fn prepare(
         rungs: &rungs,
         asked: request.tiers.as_deref(),
         declared: &setup.recipe_toml.not_applicable.declared(),
+        elsewhere: ElsewhereFacts {
+            declared: setup.recipe_toml.not_applicable.elsewhere.as_ref().map(|reason| reason.as_str()),
+            is_left_out: setup.opt_outs.leaves_out(Tier::Restore),
+        },
         available: &AVAILABLE,
         custom_checks: setup.recipe_toml.checks(Tier::Custom).count()
             + programs_of(setup, Tier::Custom)

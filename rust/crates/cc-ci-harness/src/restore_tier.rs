@@ -26,7 +26,8 @@ pub async fn restore(tier: &mut TierRun, stage: &mut Stage<'_, '_>, kept: &Kept<
         settled = anew;
     }
     let since = Instant::now();
-    stage.hooks(tier, kept, "restore pre-hook", |hooks| hooks.before_restore.as_deref()).await?;
+    let outside = cause_outside(kept);
+    stage.hooks(tier, kept, ("restore pre-hook", &outside), |hooks| hooks.before_restore.as_deref()).await?;
     stage.deploying.reporter.progress("restoring");
     let volumes: Vec<String> = kept.plan.volumes.keys().cloned().collect();
     let restored = match kept.restic.restore(&kept.snapshot, &volumes).await {
@@ -37,8 +38,9 @@ pub async fn restore(tier: &mut TierRun, stage: &mut Stage<'_, '_>, kept: &Kept<
         Err(error) => return Err(stage.ours(tier, &error)),
     };
     tier.passed("the snapshot is put back", since, format!("{restored} files and folders"));
-    stage.hooks(tier, kept, "restore post-hook", |hooks| hooks.after_restore.as_deref()).await?;
-    stage.stands_again(tier, kept, &settled).await?;
+    stage.hooks(tier, kept, ("restore post-hook", &outside), |hooks| hooks.after_restore.as_deref()).await?;
+    let stability = stage.deploying.limits.stability;
+    stage.stands_again(tier, kept, &settled, stability).await?;
     stage.checkout_is(tier, &checkout).await?;
     stage.examiner.serving(tier).await?;
     let loads_dumps = kept.plan.hooks.values().any(|hooks| hooks.before_backup.is_some());
@@ -51,11 +53,12 @@ pub async fn restore(tier: &mut TierRun, stage: &mut Stage<'_, '_>, kept: &Kept<
 }
 
 impl Stage<'_, '_> {
-    async fn hooks(
+    /// Runs the hooks of one kind; `why` ends the sentence about one that fails.
+    pub(crate) async fn hooks(
         &self,
         tier: &mut TierRun,
         kept: &Kept<'_>,
-        which: &str,
+        (which, why): (&str, &str),
         line: impl Fn(&cc_ci_model::backup_plan::Hooks) -> Option<&str>,
     ) -> Result<(), TierStop> {
         for (service, hooks) in &kept.plan.hooks {
@@ -64,8 +67,7 @@ impl Stage<'_, '_> {
                 Ok(()) => {}
                 Err(Halt::Stop(stop)) => return Err(stop),
                 Err(Halt::Setback(Setback { check, message, .. })) => {
-                    let message = format!("{message}{}", cause_outside(kept));
-                    return Err(tier.failed(&check, Instant::now(), message));
+                    return Err(tier.failed(&check, Instant::now(), format!("{message}{why}")));
                 }
             }
         }
@@ -100,17 +102,18 @@ impl Stage<'_, '_> {
         Ok(Some(settled))
     }
 
-    /// Waits until the stack stands; where hooks replaced containers, as long as after a deploy.
-    async fn stands_again(
+    /// Waits until the stack stands; where hooks replaced containers, as long as `stability` says.
+    pub(crate) async fn stands_again(
         &mut self,
         tier: &mut TierRun,
         kept: &Kept<'_>,
         before: &Settled,
+        stability: std::time::Duration,
     ) -> Result<(), TierStop> {
         let since = Instant::now();
         let mut settled = self.settle(tier, &kept.plan, STANDS).await?;
         if containers(&settled) != containers(before) {
-            settled = self.settle(tier, &kept.plan, self.deploying.limits.stability).await?;
+            settled = self.settle(tier, &kept.plan, stability).await?;
             self.examiner.attach(tier, self.app, self.rendered, &settled.running()).await?;
         }
         tier.passed(

@@ -2,6 +2,7 @@
 
 mod climb;
 mod data_tiers;
+mod elsewhere;
 mod on_the_swarm;
 mod shared_names;
 mod sides;
@@ -15,7 +16,7 @@ use cc_ci_model::lint::SharedName;
 use cc_ci_model::names::{CommitSha, RunDomain, RunId};
 use cc_ci_model::outcome::{Conclusion, Ending, Status, TierOutcome, Trouble, Unjudged};
 use cc_ci_model::plan::Decision;
-use cc_ci_model::result::{BaseName, Deploys, RunResult, TierReport};
+use cc_ci_model::result::{BaseName, Deploys, Elsewhere, RunResult, TierReport};
 use cc_ci_model::settings::DeployerChoice;
 use cc_ci_model::tier::Tier;
 use cc_ci_process::cancel::{Cancellation, Cause};
@@ -27,10 +28,11 @@ use cc_ci_swarm::native::{App, Rendered};
 use cc_ci_swarm::programs::Programs;
 use cc_ci_swarm::reap::{Ground, Reaped, own_leftovers};
 use cc_ci_swarm::record::StackRecord;
+use cc_ci_swarm::teardown::Removed;
 use cc_ci_swarm::zone;
 use futures_util::FutureExt;
 
-use crate::finish::{Removal, World, conclude_run, remove};
+use crate::finish::{Made, Removal, World, conclude_run, remove};
 use crate::folder::RunFolder;
 use crate::guards::{self, Guards};
 use crate::host::{self, Host};
@@ -159,6 +161,8 @@ struct Hands {
     lock: HeldLock,
     record: StackRecord,
     world: World,
+    /// Domain of the fresh stack that the snapshot is restored into, where the plan has one.
+    elsewhere: Option<RunDomain>,
 }
 
 struct Story<'a> {
@@ -173,6 +177,8 @@ struct Story<'a> {
     hands: Option<Arc<Hands>>,
     /// What head does on the proxy's network under names that others may have.
     shared_names: Vec<SharedName>,
+    /// Stacks that were made and removed before the end.
+    removed: Vec<Removed>,
 }
 
 impl<'a> Story<'a> {
@@ -196,6 +202,7 @@ impl<'a> Story<'a> {
             outcomes: Vec::new(),
             hands: None,
             shared_names: Vec::new(),
+            removed: Vec::new(),
         }
     }
 
@@ -217,7 +224,8 @@ impl<'a> Story<'a> {
         let Some((first_side, rendered)) = judged else { return Ok(()) };
         let first = if first_side == Side::Base { first } else { prepared.head.clone() };
         let host = self.host().await?;
-        self.enter(host, &domain, &app).await?;
+        let elsewhere = self.second_domain(&prepared, &domain);
+        self.enter(host, &domain, elsewhere, &app).await?;
         self.install(&mut app, &prepared, &first, first_side, rendered).await
     }
 
@@ -262,12 +270,12 @@ impl<'a> Story<'a> {
         let from = plan.base.as_ref().map_or(String::new(), |base| format!(" from {}", base.name));
         self.reporter.note(format!("run {}: {recipe} at {}{from}", self.id, prepared.head.short()));
         for tier in &plan.tiers {
-            let word = match tier.decision {
-                Decision::Run => "runs",
-                Decision::NotApplicable => "not applicable",
-                Decision::NotPlanned => "not planned",
-            };
+            let word = tier.decision.word();
             self.reporter.log(&format!("plan: {} {word}: {}", tier.tier, tier.reason));
+            if tier.tier == Tier::Restore {
+                let part = &plan.elsewhere;
+                self.reporter.log(&format!("plan: elsewhere {}: {}", part.decision.word(), part.reason));
+            }
         }
         for tier in plan.tiers.iter().filter(|tier| tier.decision == Decision::NotApplicable) {
             self.outcomes.push((tier.tier, TierOutcome::NotApplicable));
@@ -283,6 +291,14 @@ impl<'a> Story<'a> {
         self.reporter.update(|result| {
             result.request.reference = Some(prepared.head.clone());
             result.plan.clone_from(&plan.tiers);
+            result.elsewhere = Some(Elsewhere {
+                decision: plan.elsewhere.decision.clone(),
+                reason: plan.elsewhere.reason.clone(),
+                status: (plan.elsewhere.decision == Decision::NotApplicable).then_some(Status::NotApplicable),
+                domain: None,
+                stack: None,
+                seconds: 0.0,
+            });
             let without_meaning = plan.tiers.iter().filter(|tier| tier.decision == Decision::NotApplicable);
             result.tiers = without_meaning
                 .map(|tier| untouched(tier.tier, Status::NotApplicable, tier.reason.clone()))
@@ -308,6 +324,22 @@ impl<'a> Story<'a> {
         domain
     }
 
+    /// Where the snapshot is restored once more: a name of the run's own scheme, so that whoever cleans up knows it.
+    fn second_domain(&self, prepared: &Prepared, first: &RunDomain) -> Option<RunDomain> {
+        if prepared.plan.elsewhere.decision != Decision::Run {
+            return None;
+        }
+        let domain =
+            first.second(&self.setup.request.recipe, Tier::Restore.word(), &self.setup.settings.zone);
+        self.reporter.update(|result| {
+            if let Some(elsewhere) = &mut result.elsewhere {
+                elsewhere.domain = Some(domain.to_string());
+                elsewhere.stack = Some(domain.stack().to_string());
+            }
+        });
+        Some(domain)
+    }
+
     async fn host(&mut self) -> Result<Host, Stop> {
         let host = host::inspect(&self.programs, &self.setup.settings.helper_image).await?;
         zone::claim(&host.docker, &self.setup.settings.zone, &self.setup.paths.state)
@@ -322,7 +354,13 @@ impl<'a> Story<'a> {
     }
 
     /// The lock, own leftovers, the record, the count, the survey: in this order.
-    async fn enter(&mut self, host: Host, domain: &RunDomain, app: &App) -> Result<(), Stop> {
+    async fn enter(
+        &mut self,
+        host: Host,
+        domain: &RunDomain,
+        elsewhere: Option<RunDomain>,
+        app: &App,
+    ) -> Result<(), Stop> {
         let paths = &self.setup.paths;
         let limit: Duration = self.setup.settings.limits.lock_wait.into();
         let reporter = self.reporter.clone();
@@ -344,11 +382,12 @@ impl<'a> Story<'a> {
         if old != Reaped::default() {
             self.reporter.note(format!("removed what an earlier run left: {}", old.words()));
         }
-        let record = StackRecord::new(self.id, domain, jiff::Timestamp::now());
+        let mut record = StackRecord::new(self.id, domain, jiff::Timestamp::now());
+        record.extra_stacks.extend(elsewhere.as_ref().map(RunDomain::stack));
         record.write(&paths.state, &lock).map_err(|error| trouble("record", error, false))?;
         let before = survey(&host.docker).await.map_err(|error| trouble("survey", error, true))?;
-        let world = World { before, stack: app.stack.clone() };
-        self.hands = Some(Arc::new(Hands { host, lock, record, world }));
+        let world = World { before, stack: app.stack.clone(), further: record.extra_stacks.clone() };
+        self.hands = Some(Arc::new(Hands { host, lock, record, world, elsewhere }));
         Ok(())
     }
 
@@ -381,9 +420,10 @@ impl<'a> Story<'a> {
     /// Every way out: removal and its proof, where anything can have been made; then the tiers as they stand.
     async fn leave(mut self, ending: &Ending) -> (Vec<(Tier, TierOutcome)>, Removal) {
         let removal = match self.hands.take().map(Arc::try_unwrap) {
-            Some(Ok(Hands { host, lock, record, world })) => {
+            Some(Ok(Hands { host, lock, record, world, .. })) => {
                 let (state, bound) = (&self.setup.paths.state, self.setup.teardown_bound());
-                remove(&host.docker, &world, lock, record, state, bound, &self.reporter).await
+                let made = Made { lock, record, gone: std::mem::take(&mut self.removed) };
+                remove(&host.docker, &world, made, state, bound, &self.reporter).await
             }
             // A defect of ours: nothing can be removed, so nothing is clean, and the next sweep has the record.
             Some(Err(hands)) => Removal {

@@ -21,6 +21,8 @@ pub enum Side {
     Between,
     /// The commit under test.
     Head,
+    /// The commit under test in a fresh stack under another name, for a restore.
+    Elsewhere,
 }
 
 impl Side {
@@ -31,6 +33,7 @@ impl Side {
             Self::Base => "base",
             Self::Between => "between",
             Self::Head => "head",
+            Self::Elsewhere => "elsewhere",
         }
     }
 }

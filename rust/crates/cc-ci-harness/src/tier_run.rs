@@ -24,6 +24,12 @@ pub enum TierStop {
     Cancelled,
 }
 
+impl From<Trouble> for TierStop {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
 /// A tier that runs.
 pub struct TierRun {
     tier: Tier,
@@ -116,13 +122,14 @@ impl TierRun {
 
     /// Records a check and says how it ended.
     pub fn record(&mut self, check: CheckReport) {
-        let mut check = mutation::as_it_counts(check);
-        if let Some(step) = &self.step {
-            if check.status == Status::Fail {
-                let said = || format!("{}: {}", step.name, check.message);
-                self.failed_step.get_or_insert_with(said);
-            }
-            check.name = format!("{}: {}", step.name, check.name);
+        let name = match &self.step {
+            Some(step) => format!("{}: {}", step.name, check.name),
+            None => check.name,
+        };
+        let check = mutation::as_it_counts(CheckReport { name, ..check });
+        if let Some(step) = self.step.as_ref().filter(|_| check.status == Status::Fail) {
+            let said = || format!("{}: {}", step.name, check.message);
+            self.failed_step.get_or_insert_with(said);
         }
         if !self.is_aside {
             self.reporter.check(self.tier, &check);

@@ -11,6 +11,7 @@ pub mod dashboard;
 pub mod deploy_overlay;
 pub mod doctor;
 pub mod duration;
+pub mod elsewhere;
 pub mod enroll;
 pub mod env_file;
 pub mod event;

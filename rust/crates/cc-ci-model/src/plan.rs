@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::elsewhere::{ElsewhereFacts, plan_elsewhere};
 use crate::names::CommitSha;
 use crate::tier::Tier;
 use crate::version::{Base, NoBase};
@@ -18,11 +19,32 @@ pub enum Decision {
     NotPlanned,
 }
 
+impl Decision {
+    /// What is said of it in a log.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Run => "runs",
+            Self::NotApplicable => "not applicable",
+            Self::NotPlanned => "not planned",
+        }
+    }
+}
+
 /// One tier of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlannedTier {
     /// The tier.
     pub tier: Tier,
+    /// In or out.
+    pub decision: Decision,
+    /// Why, in words for a person.
+    pub reason: String,
+}
+
+/// A part of a tier that is planned by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedPart {
     /// In or out.
     pub decision: Decision,
     /// Why, in words for a person.
@@ -40,7 +62,10 @@ pub struct Plan {
     pub rungs: Vec<Base>,
     /// All plannable tiers in the order of the run.
     pub tiers: Vec<PlannedTier>,
-    /// Deploys that are counted: 1, as the upgrade to head happens in place, and one for each rung of a ladder.
+    /// Whether the restore is done once more in a fresh stack under another name.
+    pub elsewhere: PlannedPart,
+    /// Deploys that are counted: 1, as the upgrade to head happens in place, one for each rung of a ladder, and one for the
+    /// restore elsewhere.
     pub expected_deploys: u32,
 }
 
@@ -57,6 +82,8 @@ pub struct PlanFacts<'a> {
     pub asked: Option<&'a [Tier]>,
     /// Tiers the recipe's settings declare as not applicable, with their reasons.
     pub declared: &'a [(Tier, String)],
+    /// What is known about the restore elsewhere.
+    pub elsewhere: ElsewhereFacts<'a>,
     /// The tiers this build of the program can run.
     pub available: &'a [Tier],
     /// Number of checks and programs the recipe's settings bring for the custom tier.
@@ -82,8 +109,13 @@ pub fn plan(facts: &PlanFacts<'_>) -> Plan {
     let upgrades =
         tiers.iter().any(|planned| planned.tier == Tier::Upgrade && planned.decision == Decision::Run);
     let rungs = if upgrades { facts.rungs.to_vec() } else { Vec::new() };
-    let expected_deploys = 1 + u32::try_from(rungs.len()).unwrap_or(u32::MAX - 1);
-    Plan { head: facts.head.clone(), base: base.filter(|_| upgrades), rungs, tiers, expected_deploys }
+    let restore = tiers.iter().find(|planned| planned.tier == Tier::Restore);
+    let restore = restore.map_or(Decision::NotPlanned, |planned| planned.decision.clone());
+    let elsewhere = plan_elsewhere(&restore, facts.elsewhere);
+    let rungs_deployed = u32::try_from(rungs.len()).unwrap_or(u32::MAX - 2);
+    let expected_deploys = 1 + rungs_deployed + u32::from(elsewhere.decision == Decision::Run);
+    let base = base.filter(|_| upgrades);
+    Plan { head: facts.head.clone(), base, rungs, tiers, elsewhere, expected_deploys }
 }
 
 fn decide(tier: Tier, facts: &PlanFacts<'_>, wanted: bool) -> (Decision, String) {
@@ -161,7 +193,8 @@ mod tests {
         declared: &'a [(Tier, String)],
     ) -> PlanFacts<'a> {
         let available = &Tier::PLANNABLE;
-        PlanFacts { head, base, rungs: &[], asked: None, declared, available, custom_checks: 1 }
+        let elsewhere = ElsewhereFacts::default();
+        PlanFacts { head, base, rungs: &[], asked: None, declared, elsewhere, available, custom_checks: 1 }
     }
 
     #[test]
@@ -201,7 +234,7 @@ mod tests {
         let rungs = [Base { name: "1.1.0+1".into(), ..base.clone().unwrap() }];
         let facts = PlanFacts { rungs: &rungs, ..facts(&head, &base, &[]) };
         let climbing = plan(&facts);
-        assert_eq!((climbing.rungs.len(), climbing.expected_deploys), (1, 2));
+        assert_eq!((climbing.rungs.len(), climbing.expected_deploys), (1, 3), "and the restore elsewhere");
         let upgrade = climbing.tiers.iter().find(|tier| tier.tier == Tier::Upgrade).unwrap();
         assert_eq!(upgrade.reason, "from 1.0.0+1 through 1.1.0+1 to aaaaaaaa");
         let asked = [Tier::Install];
@@ -221,6 +254,16 @@ mod tests {
         let declared = [(Tier::Restore, "by hand".to_owned())];
         let one = plan(&facts(&head, &base, &declared));
         assert!(one.runs(Tier::Backup) && !one.runs(Tier::Restore));
+    }
+
+    #[test]
+    fn restore_elsewhere_is_a_deploy_of_its_own() {
+        let (head, base) = (head(), Ok(base()));
+        let whole = plan(&facts(&head, &base, &[]));
+        assert_eq!((whole.elsewhere.decision, whole.expected_deploys), (Decision::Run, 2));
+        let declared = [(Tier::Restore, "by hand".to_owned())];
+        let without = plan(&facts(&head, &base, &declared));
+        assert_eq!((without.elsewhere.decision, without.expected_deploys), (Decision::NotApplicable, 1));
     }
 
     #[test]

@@ -42,6 +42,7 @@ mod tests {
             rungs,
             asked,
             declared: &[],
+            elsewhere: Default::default(),
             available: &Tier::PLANNABLE,
             custom_checks: 0,
         })

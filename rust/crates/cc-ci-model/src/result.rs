@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::inventory::TeardownEvidence;
 use crate::names::{CommitSha, PrNumber, Recipe, RunId};
 use crate::outcome::{Status, Trouble, VerdictWord};
-use crate::plan::PlannedTier;
+use crate::plan::{Decision, PlannedTier};
 use crate::request::{Deployer, Receipt};
 use crate::tier::Tier;
 
@@ -44,6 +44,9 @@ pub struct RunResult {
     /// The steps of an upgrade that climbed through more than one release; empty for any other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ladder: Vec<Step>,
+    /// The restore elsewhere, a part of the tier restore; null where the plan is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Elsewhere>,
     /// Planned tiers in the order of the run, then teardown.
     pub tiers: Vec<TierReport>,
     /// Deploys made and deploys the plan expected.
@@ -167,6 +170,23 @@ pub struct Step {
     pub status: Status,
     /// The first thing that did not hold.
     pub reason: String,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+/// The snapshot in a fresh stack under another name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Elsewhere {
+    /// Whether it is in the plan.
+    pub decision: Decision,
+    /// Why it is in or out, and once it ended, the first thing that did not hold.
+    pub reason: String,
+    /// How it ended; null where it was not done.
+    pub status: Option<Status>,
+    /// Domain of the fresh stack; null where none is planned.
+    pub domain: Option<String>,
+    /// The fresh stack.
+    pub stack: Option<String>,
     /// Wall time in seconds.
     pub seconds: f64,
 }
@@ -343,6 +363,7 @@ impl RunResult {
             plan: Vec::new(),
             base: None,
             ladder: Vec::new(),
+            elsewhere: None,
             tiers: Vec::new(),
             deploys: Deploys::default(),
             teardown: None,

@@ -28,6 +28,7 @@ pub mod spec_gate;
 pub mod stateful;
 pub mod teardown;
 pub mod traces;
+pub mod undeploy;
 pub mod volume_removals;
 pub mod witness;
 pub mod zone;

@@ -138,7 +138,7 @@ impl<'a> Restic<'a> {
         };
         let made = docker.api().create_volume(request).await;
         made.attempt(|| format!("making the volume of the backup of {stack}"))?;
-        this.restic(&["init", "--json"], &[], true).await?;
+        this.restic(&["init", "--json"], &[]).await?;
         Ok(this)
     }
 
@@ -158,7 +158,7 @@ impl<'a> Restic<'a> {
         let (tag, host) = (self.run.to_string(), self.stack.to_string());
         let mut words = vec!["backup", "--json", "--host", &host, "--tag", &tag, "--"];
         words.extend(paths.iter().map(String::as_str));
-        let output = match self.restic(&words, volumes, true).await {
+        let output = match self.restic(&words, volumes).await {
             Err(ResticError::Failed { said, stack, .. }) if said.contains("do not exist") => {
                 return Err(ResticError::NothingThere { stack, said });
             }
@@ -171,7 +171,7 @@ impl<'a> Restic<'a> {
             return Err(self.answer("backup", "no summary with a snapshot in it"));
         };
         let number = |key: &str| summary[key].as_u64().unwrap_or_default();
-        let listed = self.restic(&["ls", "--json", "--", short], &[], true).await?;
+        let listed = self.restic(&["ls", "--json", "--", short], &[]).await?;
         if listed.is_cut {
             return Err(self.answer("ls", "more files than can be looked at"));
         }
@@ -193,7 +193,7 @@ impl<'a> Restic<'a> {
     pub async fn ends_of(&self, snapshot: &Snapshot, path: &str) -> Result<DumpEnd, ResticError> {
         let words = ["/cc-ci-helper", "ends", "--", "/restic", "--no-cache", "--quiet", "-r", REPOSITORY];
         let words = words.into_iter().chain(["dump", "--", &snapshot.id, path]);
-        let output = self.helper(words, &[], true, "dump").await?;
+        let output = self.helper(words, Vec::new(), "dump").await?;
         serde_json::from_slice(&output.stdout).map_err(|error| self.answer("dump", error.to_string()))
     }
 
@@ -202,8 +202,29 @@ impl<'a> Restic<'a> {
     /// # Errors
     /// [`ResticError`].
     pub async fn restore(&self, snapshot: &Snapshot, volumes: &[String]) -> Result<u64, ResticError> {
-        let words = ["restore", "--json", "--target", "/", "--", &snapshot.id];
-        let output = self.restic(&words, volumes, false).await?;
+        let places: Vec<(String, String)> =
+            volumes.iter().map(|volume| (volume.clone(), volume.clone())).collect();
+        self.restore_into(snapshot, &places).await
+    }
+
+    /// Puts a snapshot into other volumes: of each pair the first is the volume it was taken of, the second the one that gets
+    /// its files. Returns how many files and folders were put back.
+    ///
+    /// # Errors
+    /// [`ResticError`].
+    pub async fn restore_into(
+        &self,
+        snapshot: &Snapshot,
+        places: &[(String, String)],
+    ) -> Result<u64, ResticError> {
+        let words = ["/restic", "--no-cache", "-r", REPOSITORY, "restore", "--json", "--target", "/", "--"];
+        let seen = places.iter().map(|(archived, volume)| HelperVolume {
+            volume: volume.clone(),
+            target: folder_of(archived),
+            is_read_only: false,
+        });
+        let words = words.into_iter().chain([snapshot.id.as_str()]);
+        let output = self.helper(words, seen.collect(), "restore").await?;
         let lines = json_lines(&output.stdout);
         let summary = lines.iter().find(|line| line["message_type"] == "summary");
         let restored = summary.map(|line| {
@@ -212,38 +233,33 @@ impl<'a> Restic<'a> {
         restored.ok_or_else(|| self.answer("restore", "no summary"))
     }
 
-    async fn restic(
-        &self,
-        words: &[&str],
-        volumes: &[String],
-        is_read_only: bool,
-    ) -> Result<ExecOutput, ResticError> {
+    /// One command of restic, which sees these volumes where they were archived, and changes none of them.
+    async fn restic(&self, words: &[&str], volumes: &[String]) -> Result<ExecOutput, ResticError> {
         let fixed = ["/restic", "--no-cache", "-r", REPOSITORY];
         let verb = words.first().copied().unwrap_or_default();
-        self.helper(fixed.into_iter().chain(words.iter().copied()), volumes, is_read_only, verb).await
+        let seen = volumes.iter().map(|volume| HelperVolume {
+            volume: volume.clone(),
+            target: folder_of(volume),
+            is_read_only: true,
+        });
+        self.helper(fixed.into_iter().chain(words.iter().copied()), seen.collect(), verb).await
     }
 
     async fn helper<'w>(
         &self,
         words: impl Iterator<Item = &'w str>,
-        volumes: &[String],
-        is_read_only: bool,
+        seen: Vec<HelperVolume>,
         verb: &str,
     ) -> Result<ExecOutput, ResticError> {
         let repository =
             HelperVolume { volume: self.volume(), target: REPOSITORY.to_owned(), is_read_only: false };
-        let seen = volumes.iter().map(|volume| HelperVolume {
-            volume: volume.clone(),
-            target: folder_of(volume),
-            is_read_only,
-        });
         let job = HelperJob {
             stack: self.stack.clone(),
             run: self.run.clone(),
             image: self.image.clone(),
             argv: words.map(str::to_owned).collect(),
             environment: Vec::new(),
-            volumes: seen.chain([repository]).collect(),
+            volumes: seen.into_iter().chain([repository]).collect(),
             network: HelperNetwork::None,
         };
         let stdin = format!("{}\n", self.password.expose());

@@ -91,6 +91,27 @@ pub fn sound(engine: &TestEngine) -> Canary {
     }
 }
 
+/// The canary with its snapshot restored elsewhere too, which costs a deploy and which the canaries leave out.
+#[must_use]
+pub fn with_elsewhere(canary: Canary) -> Canary {
+    let lines = canary.recipe_toml.lines();
+    let kept =
+        lines.filter(|line| !line.starts_with("[not_applicable]") && !line.starts_with("elsewhere = "));
+    let recipe_toml = kept.map(|line| format!("{line}\n")).collect();
+    Canary { recipe_toml, ..canary }
+}
+
+/// The sound recipe with a port that the host has once: two stacks of it cannot be there at the same time.
+pub fn publishes_a_port(engine: &TestEngine) -> Canary {
+    let mut canary = with_elsewhere(sound(engine));
+    for (file, text) in canary.base.iter_mut().flatten().chain(&mut canary.head) {
+        if file == "compose.yml" {
+            *text = text.replacen("    deploy:\n", "    ports: [\"24738:8080\"]\n    deploy:\n", 1);
+        }
+    }
+    Canary { name: "canary-publishes", ..canary }
+}
+
 /// Green, and not at the first look: its first task serves, and crashes when it has been looked at.
 pub fn crashes_once(engine: &TestEngine) -> Canary {
     let environment = &["PROBE_CRASH_AFTER_MS=4000", "PROBE_CRASH_ONCE=/data/crashed"];
@@ -239,6 +260,9 @@ schema = 1
 
 [app]
 timeouts = { deploy = \"60s\", http = \"4s\" }
+
+[not_applicable]
+elsewhere = \"another canary proves it\"
 ";
 
 /// What the sound recipe's data says beyond that.

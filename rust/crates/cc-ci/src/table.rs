@@ -3,7 +3,8 @@
 use cc_ci_model::inventory::Kind;
 use cc_ci_model::outcome::{Status, VerdictWord};
 use cc_ci_model::plan::Decision;
-use cc_ci_model::result::{RunResult, RunState, Teardown};
+use cc_ci_model::result::{Elsewhere, RunResult, RunState, Teardown};
+use cc_ci_model::tier::Tier;
 use cc_ci_process::printer::{Cell, Printer, Style, Table};
 
 /// The style of a status.
@@ -37,6 +38,9 @@ pub fn print_result(printer: &mut Printer, result: &RunResult) {
                 .into(),
             tier.reason.clone().into(),
         ]);
+        if let Some(elsewhere) = result.elsewhere.as_ref().filter(|_| tier.name == Tier::Restore) {
+            elsewhere_row(&mut table, elsewhere);
+        }
     }
     for planned in result.plan.iter().filter(|planned| planned.decision == Decision::NotPlanned) {
         table.row([
@@ -84,6 +88,17 @@ pub fn print_result(printer: &mut Printer, result: &RunResult) {
         }
     }
     printer.line(&format!("replay     {}", result.replay));
+}
+
+/// A part of the restore that is judged with it.
+fn elsewhere_row(table: &mut Table, elsewhere: &Elsewhere) {
+    let status = match elsewhere.status {
+        Some(status) => Cell::styled(style(status), status.word()),
+        None if elsewhere.decision == Decision::Run => Cell::styled(Style::Dim, "not reached"),
+        None => Cell::styled(Style::Dim, elsewhere.decision.word()),
+    };
+    let seconds = if elsewhere.seconds > 0.0 { format!("{:7.1}", elsewhere.seconds) } else { String::new() };
+    table.row(["  elsewhere".into(), status, seconds.into(), "".into(), elsewhere.reason.clone().into()]);
 }
 
 fn print_verdict(printer: &mut Printer, result: &RunResult) {

@@ -24,7 +24,10 @@ fn bundled(host: &RunHost, engine: &TestEngine) -> Vec<String> {
     let folder = host.path("repositories/custom-html");
     let made = RecipeRepository::bundled("custom-html", &folder, &engine.registry);
     let (repository, head) = made.expect("the bundled recipe");
-    host.set_test_data("custom-html", "schema = 1\napp.health.path = \"/health\"\n");
+    host.set_test_data(
+        "custom-html",
+        "schema = 1\napp.health.path = \"/health\"\nnot_applicable.elsewhere = \"not asked here\"\n",
+    );
     host.arguments_for("custom-html", &repository, &head)
 }
 

@@ -19,12 +19,16 @@ fn is_green(engine: &TestEngine, ended: &Ended) {
         assert_eq!(ended.tier(tier).status, Status::Pass, "{tier}: {ended}");
     }
     assert_eq!(result.level, 5, "{}: {ended}", result.level_reason);
-    assert_eq!((result.deploys.counted, result.deploys.expected), (1, 1), "{ended}");
-    let stack = result.run.stack.expect("a run on the swarm has a stack");
-    assert_eq!(Onlooker::of(engine).everything_with(&stack), Vec::<String>::new(), "{ended}");
+    assert_eq!((result.deploys.counted, result.deploys.expected), (2, 2), "{ended}");
+    let elsewhere = result.elsewhere.expect("a plan says something of it");
+    assert_eq!(elsewhere.status, Some(Status::Pass), "{ended}");
+    for stack in [result.run.stack, elsewhere.stack] {
+        let stack = stack.expect("a run on the swarm has two stacks");
+        assert_eq!(Onlooker::of(engine).everything_with(&stack), Vec::<String>::new(), "{ended}");
+    }
     let secrets = result.teardown.expect("a teardown").evidence.created;
     let secrets = serde_json::to_value(&secrets).expect("counts are JSON");
-    assert_eq!(secrets["secret"], 2, "two generated secrets: {ended}");
+    assert_eq!(secrets["secret"], 4, "two generated secrets in each of two stacks: {ended}");
 }
 
 /// The words of a tier contain each of these.
@@ -55,6 +59,8 @@ fn real_database_survives_upgrade_backup_and_restore() {
         "seed an entry is there after restore",
         "the change of seed an entry is gone after restore",
         "_pictures is there after restore",
+        "elsewhere: seed an entry is there after restore",
+        "elsewhere: seed a picture is there after restore",
     ];
     says(&ended, Tier::Restore, &restore);
     says(&ended, Tier::Custom, &["moderator_removes_an_entry", "every table of the database is sound"]);

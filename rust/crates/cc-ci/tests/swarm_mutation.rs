@@ -75,12 +75,17 @@ const ROWS: &[Row] = &[
         &["the snapshot brings the data back", "seed * is there after restore"],
     ),
     row("database-outside", "install,backup,restore", &["restore post-hook of *"]),
+    row(
+        "database-beside",
+        "install,backup,restore",
+        &["elsewhere: the snapshot alone brings the data back", "elsewhere: seed * is there after restore"],
+    ),
 ];
 
 type MakeLabels = fn() -> database::Labels;
 
 /// The databases by name, each as the tests of the backup have it.
-const DATABASES: [(&str, MakeLabels); 7] = [
+const DATABASES: [(&str, MakeLabels); 8] = [
     ("database-label", database::names_outside),
     ("database-nothing", database::archives_nothing),
     ("database-two", database::misses_a_path),
@@ -88,6 +93,7 @@ const DATABASES: [(&str, MakeLabels); 7] = [
     ("database-hook", database::hook_fails),
     ("database-lost", database::loads_nothing),
     ("database-outside", database::dumps_outside),
+    ("database-beside", database::works_beside_the_old_volume),
 ];
 
 /// Runs a row's canary with these checks switched off.
@@ -96,6 +102,9 @@ fn run(engine: &TestEngine, row: &Row, off: &[&str]) -> (RunHost, Ended) {
     let host = RunHost::new(CC_CI, engine).started_by(&["env", &switches]);
     let labels = DATABASES.iter().find(|(name, _)| *name == row.canary);
     let mut arguments = match labels {
+        Some((name @ "database-beside", labels)) => {
+            database::prepare_elsewhere(&host, engine, name, &labels())
+        }
         Some((name, labels)) => database::prepare_on(&host, engine, name, &labels()),
         None => {
             let all = canaries::all(engine).into_iter().chain(own_canaries(engine));
@@ -260,8 +269,8 @@ fn every_check_of_ours_has_a_row_or_a_reason() {
             }
         }
     }
-    let rows: BTreeSet<&str> =
-        ROWS.iter().flat_map(|row| row.off).copied().chain(WITHOUT_A_ROW.map(|(check, _)| check)).collect();
+    let rows = ROWS.iter().flat_map(|row| row.off).copied().chain(WITHOUT_A_ROW.map(|(check, _)| check));
+    let rows: BTreeSet<&str> = rows.map(|name| name.strip_prefix("elsewhere: ").unwrap_or(name)).collect();
     let missing: Vec<&String> = named.iter().filter(|name| !rows.contains(name.as_str())).collect();
     assert!(named.len() > 5, "the calls are written otherwise: {named:?}");
     assert!(missing.is_empty(), "no canary shows what these are for: {missing:?}");

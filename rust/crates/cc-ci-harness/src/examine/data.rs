@@ -1,6 +1,8 @@
 //! Data that is changed between backup and restore, so that a restore which does nothing is found out.
 
 use cc_ci_model::backup_plan::ExpectedMarker;
+use cc_ci_model::elsewhere::renamed;
+use cc_ci_model::names::StackName;
 use cc_ci_model::outcome::Status;
 use cc_ci_model::result::CheckReport;
 
@@ -37,6 +39,51 @@ impl<'a> Examiner<'a> {
     #[must_use]
     pub fn has_data(&self) -> bool {
         !self.markers.is_empty() || !self.seeds.is_empty()
+    }
+
+    /// Eyes for a second stack of the same app that a snapshot of the first is put into: they look for the same data there.
+    #[must_use]
+    pub fn beside(&self, first: &StackName, second: &StackName) -> Self {
+        let namesake = |volume: &String| renamed(volume, first, second);
+        let markers = self
+            .markers
+            .iter()
+            .map(|marker| VolumeMarker { volume: namesake(&marker.volume), ..marker.clone() });
+        Self {
+            attached: None,
+            route: self.route.clone(),
+            seeds: self.seeds.clone(),
+            markers: markers.collect(),
+            volumes: self.volumes.iter().map(namesake).collect(),
+            homes: Default::default(),
+            ..*self
+        }
+    }
+
+    /// Looks whether everything that was planted before the backup is in a stack that never had anything else.
+    ///
+    /// # Errors
+    /// The tier fails; `why` ends the sentence that says so.
+    pub async fn restored_elsewhere(&mut self, tier: &mut TierRun, why: &str) -> Result<(), TierStop> {
+        let name = tier.tier();
+        let evidence = self.evidence(name);
+        let (seeds, markers, lock) = (self.seeds.clone(), self.markers.clone(), self.lock);
+        self.reporter.progress("looking for the data in the fresh stack");
+        let reports = self
+            .looking(name, &evidence, async |looking| {
+                let mut reports = looking.expect(&seeds, "restore").await;
+                let volumes = LockedHands { hands: looking.hands, lock };
+                reports.extend(looking.expect_markers(&volumes, &markers, "restore").await);
+                reports
+            })
+            .await?;
+        let lost = lost(&reports);
+        if !lost.is_empty() {
+            let message = format!("the data is not in a fresh stack under another name ({lost}){why}");
+            tier.failed("the snapshot alone brings the data back", std::time::Instant::now(), message);
+        }
+        reports.into_iter().for_each(|report| tier.record(report));
+        if tier.has_failed() { Err(TierStop::Failed) } else { Ok(()) }
     }
 
     /// Overwrites every marker, plants a second one beside it, plants every seed again with a new value, and reads all of it
@@ -112,19 +159,21 @@ impl<'a> Examiner<'a> {
                 reports
             })
             .await?;
-        let lost: Vec<&str> = reports
-            .iter()
-            .filter(|report| report.status == Status::Fail)
-            .map(|report| report.name.as_str())
-            .collect();
+        let lost = lost(&reports);
         if !lost.is_empty() {
             // The cause first: the first failure is the tier's reason.
-            let message = format!("the data from before the backup is not back ({}){why}", lost.join(", "));
+            let message = format!("the data from before the backup is not back ({lost}){why}");
             tier.failed("the snapshot brings the data back", std::time::Instant::now(), message);
         }
         reports.drain(..).for_each(|report| tier.record(report));
         if tier.has_failed() { Err(TierStop::Failed) } else { Ok(()) }
     }
+}
+
+/// The names of what was looked for and is not there.
+fn lost(reports: &[CheckReport]) -> String {
+    let failed = reports.iter().filter(|report| report.status == Status::Fail);
+    failed.map(|report| report.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The report of a look for something that has to be gone.

@@ -1,4 +1,4 @@
-//! The chapter of the data: backup and restore, where what is deployed asks for them.
+//! The chapter of the data: backup, restore and restore elsewhere, where what is deployed asks for them.
 
 use cc_ci_model::outcome::{Status, TierOutcome};
 use cc_ci_model::plan::Decision;
@@ -19,7 +19,9 @@ impl Story<'_> {
     ) -> Result<(), Stop> {
         let app = stage.app;
         let Some(plan) = backup_tier::capability(stage.deploying.docker, app).await? else {
-            self.without_meaning(&[Tier::Backup, Tier::Restore], "what is deployed has no backup labels");
+            let why = "what is deployed has no backup labels";
+            self.without_meaning(&[Tier::Backup, Tier::Restore], why);
+            self.without_elsewhere(Decision::NotApplicable, Some(Status::NotApplicable), why);
             return Ok(());
         };
         let mut tier = self.begin(Tier::Backup);
@@ -32,7 +34,10 @@ impl Story<'_> {
             return Ok(());
         };
         let mut tier = self.begin(Tier::Restore);
-        let restored = restore_tier::restore(&mut tier, &mut stage, &kept).await;
+        let mut restored = restore_tier::restore(&mut tier, &mut stage, &kept).await;
+        if restored.is_ok() {
+            restored = self.restore_elsewhere(&mut tier, &mut stage, &kept, prepared, hands).await;
+        }
         self.end_tier(tier, restored.err(), app, hands).await
     }
 

@@ -8,7 +8,7 @@ use cc_ci_model::outcome::{Ending, TierOutcome};
 use cc_ci_model::previous::stale;
 use cc_ci_model::tier::Tier;
 use cc_ci_swarm::lock::HeldLock;
-use cc_ci_swarm::native::{App, NativeDeployer, Rendered};
+use cc_ci_swarm::native::{App, KnownSecrets, NativeDeployer, Rendered, SecretSources};
 use cc_ci_swarm::registry_login::Logins;
 use cc_ci_swarm::teardown::teardown;
 
@@ -46,7 +46,7 @@ impl Story<'_> {
         );
         let own = self.setup.settings.limits.for_recipe(&self.setup.recipe_toml.app.timeouts);
         let limits = ConvergenceLimits { time: own.deploy.into(), ..ConvergenceLimits::default() };
-        let given = BTreeMap::new();
+        let (given, known) = (BTreeMap::new(), KnownSecrets::default());
         let logins = Logins::of_user(&self.programs, self.reporter.masker());
         let logins = logins.map_err(|error| trouble("registry logins", error, false))?;
         let reporter = self.reporter.clone();
@@ -59,7 +59,7 @@ impl Story<'_> {
             reporter: &reporter,
             limits,
             logins: &logins,
-            given_secrets: &given,
+            secrets: SecretSources { given: &given, known: &known },
         };
         let mut examiner = Examiner::new(
             self.setup,

@@ -129,7 +129,8 @@ pub struct Upgrade {
     pub base: Option<VersionText>,
 }
 
-/// `[not_applicable]`: tier = reason. Install and lint always apply, so they are no keys here.
+/// `[not_applicable]`: tier = reason, and `elsewhere` for a part of the restore. Install and lint always apply, so they are no
+/// keys here.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotApplicable {
@@ -139,6 +140,8 @@ pub struct NotApplicable {
     pub backup: Option<Reason>,
     /// Why there is nothing to restore.
     pub restore: Option<Reason>,
+    /// Why the snapshot is not restored once more into a fresh stack under another name.
+    pub elsewhere: Option<Reason>,
     /// Why there is nothing to check beyond the generic floor.
     pub custom: Option<Reason>,
 }

@@ -53,6 +53,19 @@ impl AppEnv {
         Ok(this)
     }
 
+    /// The `.env` of the same app under another domain, beside this one: the same lines with the other name wherever this one
+    /// stands.
+    ///
+    /// # Errors
+    /// [`AppEnvError::Write`].
+    pub fn renamed(&self, from: &RunDomain, to: &RunDomain) -> Result<Self, AppEnvError> {
+        let text = self.file.to_string().replace(from.as_str(), to.as_str());
+        let path = self.path.with_file_name(format!("{to}.env"));
+        let this = Self { path, file: EnvFile::parse(&text) };
+        this.write()?;
+        Ok(this)
+    }
+
     /// Where the file lies.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -156,11 +169,15 @@ mod tests {
     use super::*;
     use cc_ci_model::names::{CommitSha, PrNumber, Zone};
 
+    fn zone() -> Zone {
+        Zone::parse("ci.test").unwrap()
+    }
+
     fn app(sample: &str) -> (tempfile::TempDir, AppEnv) {
         let folder = tempfile::tempdir().unwrap();
         let recipe = Recipe::parse("custom-html").unwrap();
         let sha = CommitSha::parse(&"a".repeat(40)).unwrap();
-        let domain = RunDomain::of(&recipe, PrNumber(1), &sha, &Zone::parse("ci.test").unwrap());
+        let domain = RunDomain::of(&recipe, PrNumber(1), &sha, &zone());
         let env = AppEnv::create(folder.path(), Some(sample), &recipe, "1.0.0+1", &domain).unwrap();
         (folder, env)
     }
@@ -204,6 +221,22 @@ mod tests {
         assert_eq!(env.file().get("SECRET_A_VERSION").as_deref(), Some("v1"));
         assert_eq!(env.file().entry("SECRET_B_VERSION").unwrap().comment, "length=64 charset=hex");
         assert_eq!(env.file().get("NEW_KEY"), None);
+    }
+
+    #[test]
+    fn app_under_another_name_has_the_same_settings() {
+        let (_folder, mut env) = app("DOMAIN=x\nKEY=1\nSECRET_A_VERSION=v1 # length=8");
+        let first = RunDomain::parse_in(env.file().get("DOMAIN").as_deref().unwrap_or_default(), &zone());
+        let first = first.unwrap();
+        env.set([("LINK", format!("https://{first}/page").as_str())]).unwrap();
+        let other = first.second(&Recipe::parse("custom-html").unwrap(), "restore", &zone());
+        let second = env.renamed(&first, &other).unwrap();
+        assert_eq!(second.file().get("DOMAIN").as_deref(), Some(other.as_str()));
+        assert_eq!(second.file().get("LINK"), Some(format!("https://{other}/page")));
+        for key in ["KEY", "TYPE", "LETS_ENCRYPT_ENV", "SECRET_A_VERSION"] {
+            assert_eq!(second.file().get(key), env.file().get(key), "{key}");
+        }
+        assert!(env.path().exists() && second.path().exists() && env.path() != second.path());
     }
 
     #[test]

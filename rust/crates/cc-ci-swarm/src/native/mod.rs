@@ -8,6 +8,7 @@ mod secrets;
 
 pub use deploy::{Deployed, NativeDeployer};
 pub use render::{App, Rendered};
+pub use secrets::{KnownSecrets, SecretSources};
 
 use crate::checkout::CheckoutError;
 use crate::docker::DockerError;

@@ -1,6 +1,7 @@
 //! Which secrets a compose needs, and making those that are missing.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -20,9 +21,35 @@ use crate::lock::HeldLock;
 /// Stands in for a secret that cannot be generated.
 const INVENTED: SecretKind = SecretKind::Random { length: 32, charset: Charset::Default };
 
+/// The values of the secrets a run has made, by their names without the stack's: whoever restores an app elsewhere brings
+/// them along, since its data may be of no use without.
+#[derive(Default)]
+pub struct KnownSecrets(Mutex<BTreeMap<String, String>>);
+
+impl KnownSecrets {
+    fn value(&self, name: &str) -> Option<SecretValue> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(name).map(|text| SecretValue::new(text.clone()))
+    }
+
+    fn keep(&self, name: &str, value: &SecretValue) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(name.to_owned(), value.expose().to_owned());
+    }
+}
+
+/// Where values come from that are not made here.
+#[derive(Clone, Copy)]
+pub struct SecretSources<'a> {
+    /// For secrets that cannot be generated, by compose key.
+    pub given: &'a BTreeMap<String, String>,
+    /// Those of the run's first stack, for a second one; what is made is kept there.
+    pub known: &'a KnownSecrets,
+}
+
 impl App {
     /// Makes every external secret of the stack that does not exist yet. Each value is told to the masker before it is
-    /// used. `given` holds values for secrets that cannot be generated, by compose key. Returns the names made.
+    /// used. Returns the names made.
     ///
     /// # Errors
     /// [`DeployError::Recipe`] where a secret has no rule or an impossible one; [`DeployError::Docker`] where Docker refuses.
@@ -30,7 +57,7 @@ impl App {
         &self,
         docker: &Docker,
         rendered: &Rendered,
-        given: &BTreeMap<String, String>,
+        SecretSources { given, known }: SecretSources<'_>,
         masker: &Masker,
         lock: &HeldLock,
     ) -> Result<Vec<String>, DeployError> {
@@ -41,8 +68,8 @@ impl App {
         let mut made = Vec::new();
         for (key, secret) in &rendered.compose.secrets {
             let Some(name) = &secret.name else { continue };
-            let is_ours = name.starts_with(&self.stack.prefix());
-            if !secret.external || !is_ours || present.contains(name) {
+            let Some(own_name) = name.strip_prefix(&self.stack.prefix()) else { continue };
+            if !secret.external || present.contains(name) {
                 continue;
             }
             let rule =
@@ -56,14 +83,16 @@ impl App {
                     )));
                 }
             };
-            let value = match given.get(key) {
-                Some(text) => SecretValue::new(text.clone()),
+            let value = match (known.value(own_name), given.get(key)) {
+                (Some(value), _) => value,
+                (None, Some(text)) => SecretValue::new(text.clone()),
                 // An operator would bring it; a run needs something that deploys, and says so.
-                None => match generate(kind).or_else(|| generate(INVENTED)) {
+                (None, None) => match generate(kind).or_else(|| generate(INVENTED)) {
                     Some(value) => value,
                     None => continue,
                 },
             };
+            known.keep(own_name, &value);
             // A value that is too short to be masked is no secret worth hiding: `length=4` asks for exactly that.
             if value.expose().len() >= 8 {
                 masker.add(key, &value).map_err(|error| DeployError::Recipe(error.to_string()))?;

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use cc_ci_harness::prepare::{PrepareError, prepare};
 use cc_ci_harness::setup::Setup;
-use cc_ci_model::plan::Decision;
+use cc_ci_model::plan::{Decision, PlannedPart};
+use cc_ci_model::tier::Tier;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::exit::ExitStatus;
 use cc_ci_process::mask::Masker;
@@ -41,6 +42,7 @@ pub(super) fn print(setup: &Setup, json: bool, masker: &Masker) -> Result<ExitSt
         );
         printer.line(&serde_json::to_string_pretty(&serde_json::json!({
             "recipe": setup.request.recipe, "head": prepared.head, "base": base, "tiers": plan.tiers,
+            "elsewhere": plan.elsewhere,
             "expected_deploys": plan.expected_deploys, "customisation": customisation,
         }))?);
     } else {
@@ -49,12 +51,11 @@ pub(super) fn print(setup: &Setup, json: bool, masker: &Masker) -> Result<ExitSt
         printer.line(&printer.style(Style::Strong, &title));
         let mut table = Table::new(["tier", "plan", "why"]);
         for tier in &plan.tiers {
-            let (word, style) = match tier.decision {
-                Decision::Run => ("run", Style::Ok),
-                Decision::NotApplicable => ("not applicable", Style::Dim),
-                Decision::NotPlanned => ("not planned", Style::Dim),
-            };
-            table.row([tier.tier.word().into(), Cell::styled(style, word), tier.reason.clone().into()]);
+            table.row([tier.tier.word().into(), cell(&tier.decision), tier.reason.clone().into()]);
+            if tier.tier == Tier::Restore {
+                let PlannedPart { decision, reason } = &plan.elsewhere;
+                table.row(["  elsewhere".into(), cell(decision), reason.clone().into()]);
+            }
         }
         printer.table(&table);
         printer.line(&format!("deploys   {}", plan.expected_deploys));
@@ -64,4 +65,13 @@ pub(super) fn print(setup: &Setup, json: bool, masker: &Masker) -> Result<ExitSt
     }
     printer.finish()?;
     Ok(ExitStatus::Good)
+}
+
+fn cell(decision: &Decision) -> Cell {
+    let (word, style) = match decision {
+        Decision::Run => ("run", Style::Ok),
+        Decision::NotApplicable => ("not applicable", Style::Dim),
+        Decision::NotPlanned => ("not planned", Style::Dim),
+    };
+    Cell::styled(style, word)
 }

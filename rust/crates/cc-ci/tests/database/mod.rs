@@ -33,6 +33,9 @@ pub(crate) fn changed(changes: &[(&'static str, Option<&'static str>)]) -> Label
     all
 }
 
+/// What leaves the restore elsewhere out, which costs each run a deploy.
+const NOT_ELSEWHERE: &str = "\n[not_applicable]\nelsewhere = \"a database of its own proves it\"\n";
+
 const RECIPE_TOML: &str = r#"
 schema = 1
 
@@ -67,17 +70,31 @@ services:
   db:
     image: {image}
     volumes: ["data:/data"]
+    secrets: [key]
     deploy:
       update_config: {{ monitor: 500ms }}
       restart_policy: {{ delay: 100ms }}
 {labels}networks: {{ proxy: {{ external: true }} }}
 volumes: {{ content: {{}}, data: {{}} }}
+secrets: {{ key: {{ external: true, name: "${{STACK_NAME}}_key_${{SECRET_KEY_VERSION}}" }} }}
 "#
     )
 }
 
-/// Puts the recipe on the host; returns the arguments of a run.
+/// Puts the recipe on the host; returns the arguments of a run, which leaves the restore elsewhere out.
 pub(crate) fn prepare_on(
+    host: &RunHost,
+    engine: &TestEngine,
+    recipe: &str,
+    labels: &[(&str, &str)],
+) -> Vec<String> {
+    let arguments = prepare_elsewhere(host, engine, recipe, labels);
+    host.set_test_data(recipe, &format!("{RECIPE_TOML}{NOT_ELSEWHERE}"));
+    arguments
+}
+
+/// The same with the restore elsewhere.
+pub(crate) fn prepare_elsewhere(
     host: &RunHost,
     engine: &TestEngine,
     recipe: &str,
@@ -86,7 +103,9 @@ pub(crate) fn prepare_on(
     host.set_test_data(recipe, RECIPE_TOML);
     let mut repository =
         RecipeRepository::create(&host.path("repositories").join(recipe)).expect("a new repository");
-    let sample = "TYPE=database\nDOMAIN=database.example.com\nLETS_ENCRYPT_ENV=production\n".to_owned();
+    let sample =
+        "TYPE=database\nDOMAIN=database.example.com\nLETS_ENCRYPT_ENV=production\nSECRET_KEY_VERSION=v1\n"
+            .to_owned();
     let files = [("compose.yml", compose(engine, labels)), (".env.sample", sample)];
     repository.put(&files).expect("files in a new repository");
     let head = repository.commit("a database").expect("a commit in a new repository");
@@ -136,4 +155,18 @@ pub(crate) fn dumps_outside() -> Labels {
         ("backupbot.backup.volumes.data.path", None),
         ("backupbot.restore.post-hook", Some("cp /tmp/dump.sql /data/live")),
     ])
+}
+
+/// The dump is of use to whoever has the secret it was made with.
+pub(crate) fn is_bound_to_its_secret() -> Labels {
+    let dump = "( echo '-- MariaDB dump 10.19'; sha256sum < /run/secrets/key; cat /data/live; echo '-- Dump completed' ) > /data/dump.sql";
+    let load = "test \"$$(sed -n 2p /data/dump.sql)\" = \"$$(sha256sum < /run/secrets/key)\" && sed -e 1,2d -e '$$d' /data/dump.sql > /data/live";
+    changed(&[("backupbot.backup.pre-hook", Some(dump)), ("backupbot.restore.post-hook", Some(load))])
+}
+
+/// What is loaded lies beside the dump, in the volume and in no snapshot.
+pub(crate) fn works_beside_the_old_volume() -> Labels {
+    let dump = "cp /data/live /data/shadow; ( echo '-- MariaDB dump 10.19'; cat /data/live; echo '-- Dump completed' ) > /data/dump.sql";
+    let load = "cat /data/shadow > /data/live || true";
+    changed(&[("backupbot.backup.pre-hook", Some(dump)), ("backupbot.restore.post-hook", Some(load))])
 }
