@@ -104,7 +104,10 @@ impl Story<'_> {
         hands: &Hands,
         rendered: &Rendered,
     ) -> Result<bool, TierStop> {
-        let why = match conflict(&stage.rendered.compose, &stage.app.stack) {
+        // By such a name the fresh stack's app could reach the first one's data, and look sound.
+        let shared = self.shared_names.first();
+        let shared = shared.map(|shared| format!("both would be {} on the proxy's network", shared.name));
+        let why = match conflict(&stage.rendered.compose, &stage.app.stack).or(shared) {
             Some(why) => Some(why),
             None => shortage_beside(self.setup, &hands.host, &rendered.compose).await?,
         };
