@@ -242,6 +242,7 @@ pub fn conclude_run(
         result.run.finished = Some(jiff::Timestamp::now().to_string());
         result.verdict = Some(conclusion.word());
         result.trouble = conclusion.trouble().cloned();
+        result.refusal = conclusion.refusal().map(str::to_owned);
         result.level = reached.level;
         result.level_reason = reached.reason;
         result.redaction.masked = masker.masked();

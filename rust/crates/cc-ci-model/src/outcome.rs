@@ -192,6 +192,15 @@ impl Conclusion {
         }
     }
 
+    /// What the compose asks for and may not have, if it is refused.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Refused(reason) => Some(reason),
+            Self::Recipe(_) | Self::Trouble(_) | Self::Deadline(_) | Self::Cancelled => None,
+        }
+    }
+
     /// Exit status of the program: 0, 1, 2, 3, 142 or 143 (architecture, section 3).
     #[must_use]
     pub fn exit_code(&self) -> u8 {

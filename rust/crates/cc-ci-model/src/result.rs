@@ -29,6 +29,9 @@ pub struct RunResult {
     pub verdict: Option<VerdictWord>,
     /// What was our fault, if it was.
     pub trouble: Option<Trouble>,
+    /// What the compose asks for and may not have, if the run was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
     /// Programs and versions the run used.
     pub tools: Tools,
     /// Everything that makes this run differ from a plain deploy: overlays, env, opt-outs.
@@ -356,6 +359,7 @@ impl RunResult {
             request,
             verdict: None,
             trouble: None,
+            refusal: None,
             tools: Tools::default(),
             customisation: Vec::new(),
             level: 0,

@@ -87,6 +87,8 @@ pub enum Over {
         /// The last lines of its log.
         tail: String,
     },
+    /// Somebody ended it before it came to a result; how far it was.
+    Cancelled(String),
     /// Without a word; why it is given up.
     Lost(String),
 }
@@ -119,17 +121,17 @@ pub fn judge(facts: &Facts) -> Progress {
             "its build says running and no run ever began; the runner may have been restarted".to_owned(),
         )),
         (BuildFact::Running | BuildFact::Unknown(_), _) => Progress::Starting,
-        (BuildFact::Killed | BuildFact::Ended(_), LogFact::NoResult(tail)) => {
-            let code = if let BuildFact::Ended(code) = facts.build { code } else { None };
-            over(Over::Words { code, tail: tail.clone() })
+        (BuildFact::Ended(code), LogFact::NoResult(tail)) => {
+            over(Over::Words { code: *code, tail: tail.clone() })
+        }
+        (BuildFact::Killed, LogFact::NoResult(_)) => {
+            over(Over::Cancelled("its run had not begun".to_owned()))
         }
         // The run of this attempt is another build's, whose folder or log will say more.
         (_, LogFact::Duplicate) if waited <= KILLED_LOG_BY => Progress::Starting,
         (BuildFact::Killed, _) if waited <= KILLED_LOG_BY => Progress::Starting,
         (BuildFact::Ended(_) | BuildFact::Gone, _) if waited <= LOG_BY => Progress::Starting,
-        (BuildFact::Killed, _) => {
-            over(Over::Lost("its build was cancelled and its step was never heard of again".to_owned()))
-        }
+        (BuildFact::Killed, _) => over(Over::Cancelled("its step was never heard of again".to_owned())),
         (BuildFact::Gone, _) => over(Over::Lost("Drone does not know its build any more".to_owned())),
         (BuildFact::Ended(_), _) => {
             over(Over::Lost("its build ended and left neither a log nor a result".to_owned()))
@@ -151,7 +153,7 @@ impl Over {
                 Some(VerdictWord::Fail | VerdictWord::Refused) => StatusState::Failure,
                 Some(VerdictWord::Trouble | VerdictWord::Cancelled) | None => StatusState::Error,
             },
-            Self::Words { .. } | Self::Lost(_) => StatusState::Error,
+            Self::Words { .. } | Self::Cancelled(_) | Self::Lost(_) => StatusState::Error,
         }
     }
 
@@ -163,6 +165,8 @@ impl Over {
             // A plan that is made, and an argument that is wrong: asking again says the same.
             Self::Words { code: Some(0), .. } => "said",
             Self::Words { code: Some(64), .. } => "bad argument",
+            // On Drone's page or by a comment: whoever did it does not want another one.
+            Self::Cancelled(_) => VerdictWord::Cancelled.word(),
             Self::Words { .. } | Self::Lost(_) => crate::bridge::intent::RETRY,
         }
     }
@@ -258,6 +262,18 @@ mod tests {
         assert_eq!(judge(&killed), Progress::Starting);
         killed.log = LogFact::Result(Box::new(result()));
         assert!(matches!(judge(&killed), Progress::Over(_)));
+    }
+
+    #[test]
+    fn what_somebody_cancelled_in_the_queue_or_at_drone_is_not_tried_again() {
+        let mut killed = facts(BuildFact::Killed);
+        killed.log = LogFact::NoResult("the build ended before its step began".to_owned());
+        let mut silent = facts(BuildFact::Killed);
+        silent.over_for = Some(KILLED_LOG_BY + Duration::from_secs(1));
+        for facts in [killed, silent] {
+            let Progress::Over(over) = judge(&facts) else { panic!("{facts:?}") };
+            assert_eq!((over.word(), over.status()), ("cancelled", StatusState::Error));
+        }
     }
 
     #[test]

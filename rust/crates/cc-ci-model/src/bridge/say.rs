@@ -113,7 +113,7 @@ fn ended(text: &mut String, intent: &Intent, over: &Over, around: &Surroundings)
             let badge = around
                 .pages
                 .as_ref()
-                .map(|pages| format!(" ![level {}]({pages}/runs/{}/badge.svg)", result.level, result.run.id));
+                .map(|pages| format!(" ![level {}]({pages}/runs/{}/card.svg)", result.level, result.run.id));
             let _ = writeln!(
                 text,
                 "{sign} **{} {words}** · level {} of {HIGHEST}{}",
@@ -121,6 +121,13 @@ fn ended(text: &mut String, intent: &Intent, over: &Over, around: &Surroundings)
                 result.level,
                 badge.unwrap_or_default()
             );
+            if let Some(refusal) = &result.refusal {
+                text.push_str("\nWhat it asks for and may not have:\n\n");
+                block(text, refusal);
+                // No tier ran, so none has anything to say.
+                replay(text, result, around);
+                return;
+            }
             if !result.level_reason.is_empty() {
                 let _ = writeln!(text, "\nWhy not higher: {}", plain(&result.level_reason));
             }
@@ -148,6 +155,9 @@ fn ended(text: &mut String, intent: &Intent, over: &Over, around: &Surroundings)
                 subject(intent)
             );
             block(text, tail);
+        }
+        Over::Cancelled(why) => {
+            let _ = writeln!(text, "✋ **{} was cancelled**: {}.", subject(intent), plain(why));
         }
         Over::Lost(why) => {
             let _ = writeln!(text, "❔ **{} ended without a verdict**: {}.", subject(intent), plain(why));
@@ -325,6 +335,7 @@ pub fn status(progress: &Progress) -> (StatusState, String) {
             }
             Over::Words { code: Some(0), .. } => "planned".to_owned(),
             Over::Words { .. } => "ended without a result".to_owned(),
+            Over::Cancelled(_) => "cancelled".to_owned(),
             Over::Lost(_) => "ended without a verdict".to_owned(),
         },
     };
@@ -489,6 +500,11 @@ pub(crate) mod tests {
         let mut trouble = result();
         trouble.verdict = Some(VerdictWord::Trouble);
         trouble.trouble = Some(Trouble { what: "no space left".into(), place: "pull".into(), retry: true });
+        let mut refused = result();
+        refused.verdict = Some(VerdictWord::Refused);
+        refused.level = 0;
+        refused.refusal = Some("compose.yml:12: service app binds the host's /".into());
+        show("refused", answer(&intent, &over(refused), &around()));
         intent.attempts.push(intent.attempts[0].clone());
         show("trouble, second attempt", answer(&intent, &over(trouble), &Surroundings::default()));
         intent.attempts.pop();
@@ -498,6 +514,8 @@ pub(crate) mod tests {
         show("bad argument", answer(&intent, &bad, &around()));
         intent.ended_by = Some(EndedBy::Newer(43));
         let later = Surroundings { head_by_then: Some("b".repeat(40)), ..around() };
+        let queued = Progress::Over(Box::new(Over::Cancelled("its run had not begun".into())));
+        show("superseded in the queue", answer(&intent, &queued, &around()));
         let lost = Progress::Over(Box::new(Over::Lost("Drone does not know its build any more".into())));
         show("superseded, lost", answer(&intent, &lost, &later));
         show("folded", folded(&intent, &answer(&intent, &over(result()), &Surroundings::default())));
