@@ -2,12 +2,14 @@
 #![allow(dead_code, reason = "each test program uses its own part of this room")]
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
+pub(crate) mod kills;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cc_ci_model::result::RunResult;
 use cc_ci_testkit::canaries::Canary;
-use cc_ci_testkit::forge::gitea::{BOT, ORGANISATION};
+use cc_ci_testkit::forge::gitea::{BOT, MEMBER, ORGANISATION};
 use cc_ci_testkit::forge::{Forge, PIPELINE_REPOSITORY, PullRequest};
 use cc_ci_testkit::held::{Held, ServerSpec};
 use cc_ci_testkit::patience;
@@ -53,40 +55,88 @@ impl Stage {
         let environ = environ.map(|(name, value)| (name.to_owned(), value));
         let mut forge = Forge::start(PIPELINE, &environ).unwrap();
         forge.drone.start_runner().unwrap();
-        let settings = format!(
-            "gitea = {:?}\ndrone = {:?}\norganisations = [\"{ORGANISATION}\"]\npipeline = \"{PIPELINE_REPOSITORY}\"\n\
-             poll = \"1s\"\ngitea_token_file = {:?}\ndrone_token_file = {:?}\n",
-            forge.gitea.url,
-            forge.drone.url,
-            host.path("gitea-token"),
-            host.path("drone-token"),
-        );
-        std::fs::write(host.path("bridge.toml"), settings).unwrap();
         std::fs::write(host.path("gitea-token"), forge.token(BOT)).unwrap();
         std::fs::write(host.path("drone-token"), &forge.drone_token).unwrap();
-        Self { bridge: None, forge, host }
+        let stage = Self { bridge: None, forge, host };
+        stage.configure(&stage.forge.gitea.url, &stage.forge.drone.url, "");
+        stage
+    }
+
+    /// Writes the settings of the bridge that is started next: where it finds the servers, and more lines.
+    pub(crate) fn configure(&self, gitea: &str, drone: &str, more: &str) {
+        let settings = format!(
+            "gitea = {gitea:?}\ndrone = {drone:?}\norganisations = [\"{ORGANISATION}\"]\npipeline = \"{PIPELINE_REPOSITORY}\"\n\
+             poll = \"1s\"\ngitea_token_file = {:?}\ndrone_token_file = {:?}\n{more}",
+            self.host.path("gitea-token"),
+            self.host.path("drone-token"),
+        );
+        std::fs::write(self.host.path("bridge.toml"), settings).unwrap();
     }
 
     /// A canary's repository at the forge, with a pull request old enough to be commented on.
     pub(crate) fn recipe(&self, canary: &Canary) -> PullRequest {
-        self.host.prepare(canary);
-        let pr =
-            self.forge.add_recipe(canary.name, &self.host.path("repositories").join(canary.name)).unwrap();
-        self.let_the_head_age();
+        let [pr] = self.recipes([canary]);
         pr
     }
 
-    /// Pushes another commit to the pull request's branch; the pull request with its head then.
-    pub(crate) fn push_another(&self, pr: &PullRequest) -> PullRequest {
-        let name = pr.repository.rsplit('/').next().unwrap();
-        let tree = self.host.path("repositories").join(name);
+    /// The same for several, which age together.
+    pub(crate) fn recipes<const COUNT: usize>(&self, canaries: [&Canary; COUNT]) -> [PullRequest; COUNT] {
+        let prs = canaries.map(|canary| {
+            // One without a release has its defect from the first commit on.
+            let base = canary.base.clone().or_else(|| Some(canary.head.clone()));
+            self.host.prepare(&Canary { base, ..canary.clone() });
+            let tree = self.tree(canary.name);
+            self.forge.add_recipe(canary.name, &tree).unwrap()
+        });
+        self.let_the_head_age();
+        prs
+    }
+
+    fn tree(&self, recipe: &str) -> PathBuf {
+        self.host.path("repositories").join(recipe)
+    }
+
+    /// A commit of a kind on the branch of pull request 1, not pushed; the work tree, and the commit's id.
+    fn commit(&self, pr: &PullRequest, kind: &[&str]) -> (PathBuf, String) {
+        let tree = self.tree(pr.repository.rsplit('/').next().unwrap());
         let git = |words: &[&str]| {
             let git = Program::new("git").folder(&tree).args(["-c", "user.name=A Maintainer"]);
             git.args(["-c", "user.email=maintainer@example.org"]).args(words).run().unwrap()
         };
         git(&["switch", "--quiet", "change-1"]);
-        git(&["commit", "--quiet", "--allow-empty", "--message", "another"]);
+        git(&[&["commit", "--quiet", "--allow-empty", "--message", "another"], kind].concat());
         let head = git(&["rev-parse", "HEAD"]).trim().to_owned();
+        (tree, head)
+    }
+
+    /// Opens a pull request from a fork of the member's own, with a commit of its own.
+    pub(crate) fn from_a_fork(&self, pr: &PullRequest) -> PullRequest {
+        let (tree, head) = self.commit(pr, &[]);
+        let name = pr.repository.rsplit('/').next().unwrap();
+        let ask = |path: &str, body| self.forge.ask_as(MEMBER, "POST", path, Some(&body)).unwrap();
+        ask(&format!("/repos/{}/forks", pr.repository), serde_json::json!({}));
+        let fork = format!("{MEMBER}/{name}");
+        self.forge.push(&tree, &fork, &["change-1:refs/heads/of-a-fork"]).unwrap();
+        self.forge.wait_for_branch(&fork, "of-a-fork").unwrap();
+        let body =
+            serde_json::json!({"title": "fork", "head": format!("{MEMBER}:of-a-fork"), "base": "main"});
+        let made = ask(&format!("/repos/{}/pulls", pr.repository), body);
+        assert_eq!(made["head"]["sha"], head.as_str());
+        PullRequest { repository: pr.repository.clone(), number: made["number"].as_u64().unwrap(), head }
+    }
+
+    /// Pushes another commit to the pull request's branch; the pull request with its head then.
+    pub(crate) fn push_another(&self, pr: &PullRequest) -> PullRequest {
+        self.push(pr, &[])
+    }
+
+    /// Replaces the commit of the pull request's branch by another one, with force.
+    pub(crate) fn push_instead(&self, pr: &PullRequest) -> PullRequest {
+        self.push(pr, &["--amend"])
+    }
+
+    fn push(&self, pr: &PullRequest, kind: &[&str]) -> PullRequest {
+        let (tree, head) = self.commit(pr, kind);
         self.forge.push(&tree, &pr.repository, &["change-1"]).unwrap();
         let path = format!("/repos/{}/pulls/{}", pr.repository, pr.number);
         let look = || match self.forge.ask_as(BOT, "GET", &path, None) {
@@ -122,6 +172,11 @@ impl Stage {
         let look = || if queue.exists() { Ok(()) } else { Err(held.log_tail()) };
         patience::until("the bridge to have looked once", Duration::from_secs(60), STEP, look).unwrap();
         self.bridge = Some(held);
+    }
+
+    /// The process id of the bridge.
+    pub(crate) fn bridge_pid(&self) -> i32 {
+        self.bridge.as_ref().expect("the test started it").pid()
     }
 
     pub(crate) fn kill_bridge(&mut self) {
@@ -167,7 +222,22 @@ impl Stage {
         seen.unwrap_or_else(|error| panic!("{error}\n{}", self.story()));
     }
 
-    fn intents(&self) -> Vec<String> {
+    /// Waits for a fact; in vain is a failure with the whole story.
+    pub(crate) fn wait_for<T>(&self, what: &str, look: impl FnMut() -> Result<T, String>) -> T {
+        let seen = patience::until(what, LIMIT, STEP, look);
+        seen.unwrap_or_else(|error| panic!("{error}\n{}", self.story()))
+    }
+
+    /// The numbers of all builds of a comment, newest first.
+    pub(crate) fn builds_of(&self, comment: u64) -> Vec<u64> {
+        let comment = comment.to_string();
+        let builds = self.forge.builds().unwrap();
+        let own = builds.iter().filter(|build| build["params"]["CCCI_COMMENT"] == comment.as_str());
+        own.filter_map(|build| build["number"].as_u64()).collect()
+    }
+
+    /// The text of every intent.
+    pub(crate) fn intents(&self) -> Vec<String> {
         let entries =
             std::fs::read_dir(self.host.path("state/bridge/intents")).into_iter().flatten().flatten();
         entries
@@ -220,9 +290,14 @@ impl Stage {
         seen.unwrap_or_else(|error| panic!("{error}\n{}", self.story()));
     }
 
+    /// What the bridge said on its log, whole.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.host.path("bridge.log")).unwrap_or_default()
+    }
+
     /// What everybody said, for a test that fails.
     pub(crate) fn story(&self) -> String {
-        let log = std::fs::read_to_string(self.host.path("bridge.log")).unwrap_or_default();
+        let log = self.log();
         format!(
             "bridge:\n{log}\nintents:\n{}\nbuilds:\n{:?}\ndrone:\n{}",
             self.intents().join("\n"),

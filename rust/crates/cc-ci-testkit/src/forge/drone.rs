@@ -140,6 +140,19 @@ impl Drone {
         Ok(())
     }
 
+    /// Starts a runner that reaches its server through `proxy`, an address such as `http://127.0.0.1:<port>`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_runner_behind(&mut self, proxy: &str) -> Result<(), ForgeError> {
+        let mut spec = self.runner_spec.clone();
+        let host = proxy.trim_start_matches("http://");
+        spec.environment.retain(|(name, _)| name != "DRONE_RPC_HOST");
+        spec.environment.push(("DRONE_RPC_HOST".to_owned(), host.into()));
+        self.runner = Some(Held::start(&spec)?);
+        Ok(())
+    }
+
     /// Kills the runner at once; what it started lives on.
     pub fn kill_runner(&mut self) {
         if let Some(held) = self.runner.take() {

@@ -2,6 +2,7 @@
 
 pub mod drone;
 pub mod gitea;
+pub mod proxy;
 mod steps;
 pub mod web;
 
@@ -87,8 +88,11 @@ pub(crate) fn wait_for<T>(what: &str, look: impl FnMut() -> Result<T, String>) -
     Ok(patience::until(what, Duration::from_secs(60), Duration::from_millis(20), look)?)
 }
 
-/// Free at this moment; who takes it in between makes a start fail, not succeed wrongly.
-fn free_port() -> std::io::Result<u16> {
+/// A port of loopback, free at this moment; who takes it in between makes a start fail, not succeed wrongly.
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
@@ -130,7 +134,11 @@ impl Forge {
         self.wait_for_branch(PIPELINE_REPOSITORY, "main")
     }
 
-    fn wait_for_branch(&self, repository: &str, branch: &str) -> Result<(), ForgeError> {
+    /// Waits until a pushed branch is seen by the API, without which a pull request from it cannot be made.
+    ///
+    /// # Errors
+    /// It is not seen.
+    pub fn wait_for_branch(&self, repository: &str, branch: &str) -> Result<(), ForgeError> {
         let path = format!("/repos/{repository}/branches/{branch}");
         wait_for("a pushed branch to be seen", || match self.gitea.admin(&self.web, "GET", &path, None) {
             Ok(_) => Ok(()),
