@@ -34,7 +34,7 @@ pub(crate) enum Layer {
     Loop,
     /// Locks, signals, sweeps and kills alone: what the layers program and swarm hold of them
     Concurrency,
-    /// What is too long for every change: 200 kills, a storm of triggers, each check switched off, each defect put back; 1 to 2 hours
+    /// What is too long for every change: 200 kills, a storm of triggers, each check switched off, each defect put back, the bridge killed at each request; 1 to 2 hours
     Long,
 }
 
@@ -64,12 +64,14 @@ const CONCURRENCY: [&str; 21] = [
 ];
 
 /// Test programs of the layer [`Layer::Long`], each with the variable that makes it long.
-const LONG: [(&str, (&str, &str)); 5] = [
+const LONG: [(&str, (&str, &str)); 7] = [
     ("cc-ci/swarm_kill_anywhere", ("CCCI_TEST_KILLS", "200")),
     ("cc-ci/swarm_storm", ("CCCI_TEST_STORM", "big")),
     ("cc-ci/swarm_mutation", ("CCCI_TEST_MUTATION", "all")),
     ("cc-ci/swarm_green", ("CCCI_TEST_GREEN", "all")),
     ("cc-ci-testkit/defects", ("CCCI_TEST_DEFECTS", "all")),
+    ("cc-ci-bridge/loop_kills", ("CCCI_TEST_BRIDGE_KILLS", "all")),
+    ("cc-ci-bridge/loop_faults", ("CCCI_TEST_BRIDGE_FAULTS", "10")),
 ];
 
 /// Test programs that compare the whole machine before and after: nothing else may start or end beside them.

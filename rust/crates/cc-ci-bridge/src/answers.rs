@@ -80,11 +80,14 @@ impl Bridge {
                 );
                 self.health.worry("no-right-to-set-statuses", words);
             }
-            // An unknown commit is 500 with an empty text: it was forced away, and no question mends that.
-            Err(ForgeError::Busy { status: 500, .. }) if state != StatusState::Pending => {
+            // An unknown commit is 500, as any fault of the forge is; it was forced away, and no question mends that.
+            Err(error @ ForgeError::Busy { status: 500, .. }) => {
+                if self.gitea.has_commit(&intent.repository, &commit).await? {
+                    return Err(error.into());
+                }
                 tracing::warn!(
                     code = "status-not-taken",
-                    "{}@{commit}: the forge does not take a status",
+                    "{}@{commit}: the forge does not know this commit any more",
                     intent.repository
                 );
             }

@@ -30,8 +30,21 @@ impl Bridge {
             };
             let changes = self.gitea.changed(&organisation, since).await?;
             self.health.count("polls");
+            // One pull request that cannot be looked at hides no other one; a server that is away ends the look.
+            let mut failed = None;
             for changed in &changes.pulls {
-                self.look_at(changed, since, mark.begun).await?;
+                match self.look_at(changed, since, mark.begun).await {
+                    Ok(()) => {}
+                    Err(
+                        error @ BridgeError::Forge(ForgeError::Busy { .. } | ForgeError::Malformed { .. }),
+                    ) => {
+                        failed = Some(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
             // By the forge's own clock, and only after everything was seen.
             self.marks.move_to(&organisation, changes.at.unwrap_or(mark.seen_until))?;

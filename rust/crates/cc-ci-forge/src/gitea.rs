@@ -312,6 +312,16 @@ impl Gitea {
         Ok(moves.collect())
     }
 
+    /// Whether a repository still has a commit.
+    ///
+    /// # Errors
+    /// Nobody answers, or not well.
+    pub async fn has_commit(&self, repository: &str, commit: &CommitSha) -> Result<bool, ForgeError> {
+        let path = ["repos", repository, "git", "commits", commit.as_str()];
+        let answer = self.api.ask(Method::GET, &path, &[], None).await?;
+        if answer.status == 404 { Ok(false) } else { answer.good().map(|_| true) }
+    }
+
     /// Posts a comment and returns its number.
     ///
     /// # Errors

@@ -80,10 +80,11 @@ impl ForgeError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::NoAnswer { .. } | Self::Busy { .. } | Self::Malformed { .. } => true,
-            Self::Address { .. } | Self::Redirect { .. } | Self::Refused { .. } | Self::NoPipeline { .. } => {
-                false
+            // Something in front of the server sends everybody elsewhere: a login page, a page about maintenance.
+            Self::NoAnswer { .. } | Self::Busy { .. } | Self::Malformed { .. } | Self::Redirect { .. } => {
+                true
             }
+            Self::Address { .. } | Self::Refused { .. } | Self::NoPipeline { .. } => false,
         }
     }
 
