@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
+use cc_ci_model::bridge::parameters::is_login;
 use cc_ci_model::bridge::signature::is_genuine;
 use cc_ci_process::mask::SecretValue;
 use serde::Deserialize;
@@ -90,19 +91,31 @@ async fn hook(
         return (StatusCode::FORBIDDEN, "the signature is not valid\n");
     }
     shared.health.count("hooks");
-    let Ok(hook) = serde_json::from_slice::<Hook>(&body) else {
-        return (StatusCode::OK, "nothing for this bridge\n");
-    };
-    if hook.action == "created" && hook.is_pull {
-        shared.hints.add(hook.repository.full_name, hook.issue.number);
+    match told(&body) {
+        Some((repository, pr)) => {
+            shared.hints.add(repository, pr);
+            (StatusCode::OK, "seen\n")
+        }
+        None => (StatusCode::OK, "nothing for this bridge\n"),
     }
-    (StatusCode::OK, "seen\n")
+}
+
+/// Where a body says that somebody wrote on a pull request. It becomes an address, so the name is one of a repository.
+fn told(body: &[u8]) -> Option<(String, u32)> {
+    let hook: Hook = serde_json::from_slice(body).ok()?;
+    let is_part = |part: &str| is_login(part) && part.bytes().any(|byte| byte != b'.');
+    let name = &hook.repository.full_name;
+    let is_name = name.split_once('/').is_some_and(|(owner, name)| is_part(owner) && is_part(name));
+    (hook.action == "created" && hook.is_pull && is_name)
+        .then_some((hook.repository.full_name, hook.issue.number))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -145,5 +158,26 @@ mod tests {
         });
         asked.await.unwrap();
         server.abort();
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics_and_only_a_new_comment_on_a_pull_request_is_a_hint(
+            any in any::<Vec<u8>>(), action in "created|edited|deleted|[a-z]{0,9}", is_pull in any::<bool>(),
+            number in any::<i64>(), name in "(recipes/custom-html|[a-z./?#%\\\\ -]{0,20})",
+        ) {
+            prop_assert_eq!(told(&any), None);
+            let body = serde_json::json!({"action": action, "is_pull": is_pull, "issue": {"number": number},
+                "repository": {"full_name": name}});
+            if let Some((repository, pr)) = told(body.to_string().as_bytes()) {
+                prop_assert!(action == "created" && is_pull && i64::from(pr) == number);
+                prop_assert_eq!(repository.split('/').filter(|part| !part.is_empty() && *part != "..").count(), 2);
+                prop_assert!(!repository.contains(['?', '#', '%', ' ', '\\']), "{}", repository);
+            }
+            // Cut anywhere, or with a byte put in, it is no hint or the same one.
+            for place in 0..BODY.len() {
+                prop_assert_eq!(told(&BODY.as_bytes()[..place]), None);
+            }
+        }
     }
 }
