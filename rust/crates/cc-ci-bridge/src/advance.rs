@@ -58,6 +58,11 @@ impl Bridge {
         intent.outcome = Some(outcome.to_owned());
         intent.is_settled = true;
         self.store.save(intent)?;
+        if let Some(attempt) = intent.attempts.last() {
+            let name = format!("{}.{}", intent.comment, attempt.number);
+            // Of its run, which is over; one that stays is tidied away later.
+            let _ = std::fs::remove_file(self.paths.state.join("cancel").join(name));
+        }
         tracing::info!(
             code = "settled",
             "comment {} on {}#{}: {outcome}",
@@ -184,7 +189,7 @@ impl Bridge {
 
     /// It was ended before there was a build.
     async fn conclude_unbegun(&mut self, intent: &mut Intent) -> Result<(), BridgeError> {
-        let over = Over::Lost("it was ended before it began".to_owned());
+        let over = Over::Cancelled("its run had not begun".to_owned());
         self.report_end(intent, &Progress::Over(Box::new(over))).await?;
         self.settle(intent, "cancelled")
     }
@@ -245,8 +250,6 @@ impl Bridge {
         if let Some(last) = intent.attempts.last_mut() {
             last.outcome = Some(word.to_owned());
         }
-        let file = self.paths.state.join("cancel").join(format!("{}.{}", intent.comment, attempt.number));
-        let _ = std::fs::remove_file(file);
         self.settle(intent, word)?;
         Ok(More::Later)
     }

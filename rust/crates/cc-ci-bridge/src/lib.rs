@@ -16,3 +16,4 @@ pub mod settings;
 mod socket;
 mod start;
 mod store;
+mod tidy;

@@ -47,6 +47,12 @@ impl Marks {
         Ok(mark)
     }
 
+    /// Up to when all of these organisations were looked at; none where one never was.
+    pub(crate) fn seen_until(&self, organisations: &[String]) -> Option<Timestamp> {
+        let seen = |organisation| self.of.get(organisation).map(|mark| mark.seen_until);
+        organisations.iter().map(seen).min().flatten()
+    }
+
     /// Everything up to `until` was seen. Written once a minute at most: a loss costs a repetition, and those start nothing.
     pub(crate) fn move_to(&mut self, organisation: &str, until: Timestamp) -> Result<(), AtomicError> {
         if let Some(mark) = self.of.get_mut(organisation) {

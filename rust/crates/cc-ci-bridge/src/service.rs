@@ -83,6 +83,7 @@ pub(crate) struct Bridge {
     pub(crate) health: Arc<Health>,
     pub(crate) hints: Arc<Hints>,
     pub(crate) last_full_pass: Option<Instant>,
+    pub(crate) last_tidied: Option<Instant>,
     /// When an intent that failed is tried again, and after which pause.
     later: BTreeMap<u64, (Instant, Duration)>,
     queue: Vec<serde_json::Value>,
@@ -110,6 +111,7 @@ impl Bridge {
             health: Arc::new(Health::new()),
             hints: Arc::new(Hints::default()),
             last_full_pass: None,
+            last_tidied: None,
             later: BTreeMap::new(),
             queue: Vec::new(),
         })
@@ -138,6 +140,10 @@ impl Bridge {
             }
             self.follow_hints().await;
             self.advance_all().await;
+            match self.tidy() {
+                Ok(()) => self.health.calm("not-tidied"),
+                Err(error) => self.health.worry("not-tidied", error.to_string()),
+            }
             notify::tell("WATCHDOG=1");
             let until_poll = next_poll.saturating_duration_since(Instant::now());
             let longest = if self.store.has_open() { until_poll.min(WATCH) } else { until_poll };
@@ -157,7 +163,7 @@ impl Bridge {
     pub(crate) async fn once(&mut self) -> Result<(), BridgeError> {
         self.poll().await?;
         self.advance_all().await;
-        Ok(())
+        self.tidy()
     }
 
     async fn follow_hints(&mut self) {

@@ -5,7 +5,19 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use cc_ci_model::bridge::intent::Intent;
+use cc_ci_model::bridge::trim;
 use cc_ci_process::atomic::{AtomicError, write_json};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The file beside the intents that says up to which comment they were let go.
+const GONE: &str = "trimmed.json";
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Gone {
+    schema: u32,
+    up_to: u64,
+}
 
 /// Why an intent could not be kept.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +28,11 @@ pub(crate) enum StoreError {
     /// An intent could not be written.
     #[error(transparent)]
     Write(#[from] AtomicError),
+    /// What says up to where intents were let go cannot be read: without it old comments would start runs again.
+    #[error(
+        "reading {path}: {reason}; put it back from a backup, or remove it after setting `begun` in marks.json to now"
+    )]
+    Gone { path: PathBuf, reason: String },
     /// It does not fit into JSON.
     #[error("writing the intent of comment {0}: {1}")]
     Json(u64, serde_json::Error),
@@ -26,7 +43,11 @@ pub(crate) enum StoreError {
 pub(crate) struct Store {
     folder: PathBuf,
     known: BTreeSet<u64>,
+    /// Every comment up to this one was let go ([`cc_ci_model::bridge::trim`]).
+    gone_up_to: u64,
     open: BTreeMap<u64, Intent>,
+    /// When the settled ones were written.
+    settled: BTreeMap<u64, Timestamp>,
     /// Settled ones whose answer is not folded, by repository and pull request.
     unfolded: BTreeMap<(String, u32), BTreeSet<u64>>,
 }
@@ -40,7 +61,9 @@ impl Store {
         let mut store = Self {
             folder: folder.clone(),
             known: BTreeSet::new(),
+            gone_up_to: read_gone(bridge)?,
             open: BTreeMap::new(),
+            settled: BTreeMap::new(),
             unfolded: BTreeMap::new(),
         };
         for entry in std::fs::read_dir(&folder).map_err(failed)? {
@@ -68,16 +91,49 @@ impl Store {
             return;
         }
         self.open.remove(&intent.comment);
+        // Without a time it is kept as if it were written at this moment, until the next start at least.
+        let written = intent.written.parse().unwrap_or_else(|_| Timestamp::now());
+        self.settled.insert(intent.comment, written);
         if intent.answer.said.is_some() && !intent.answer.is_folded && intent.wants_build() {
             self.unfolded.entry(place).or_default().insert(intent.comment);
         } else if let Some(of_pr) = self.unfolded.get_mut(&place) {
             of_pr.remove(&intent.comment);
+            if of_pr.is_empty() {
+                self.unfolded.remove(&place);
+            }
         }
     }
 
     /// Whether this comment was seen before.
     pub(crate) fn is_known(&self, comment: u64) -> bool {
-        self.known.contains(&comment)
+        comment <= self.gone_up_to || self.known.contains(&comment)
+    }
+
+    /// Lets go of what is long settled; the number up to which everything is gone. Written down before anything is
+    /// removed, so that a bridge that is killed in between takes nothing up again.
+    pub(crate) fn trim(&mut self, seen_until: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        let lowest_open = self.open.keys().next().copied();
+        if let Some(up_to) = trim::up_to(&self.settled, lowest_open, seen_until, now) {
+            write_json(&self.folder.with_file_name(GONE), &Gone { schema: 1, up_to })?;
+            self.gone_up_to = up_to;
+        }
+        let gone_up_to = self.gone_up_to;
+        let gone: Vec<u64> = self.settled.range(..=gone_up_to).map(|(comment, _)| *comment).collect();
+        for comment in gone {
+            match std::fs::remove_file(self.path(comment)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::Folder { path: self.path(comment), reason: error });
+                }
+                Ok(()) | Err(_) => {}
+            }
+            self.settled.remove(&comment);
+            self.known.remove(&comment);
+        }
+        self.unfolded.retain(|_, of_pr| {
+            of_pr.retain(|comment| *comment > gone_up_to);
+            !of_pr.is_empty()
+        });
+        Ok(gone_up_to)
     }
 
     /// Takes an intent up, exactly once whoever else sees the comment; false if it was known.
@@ -131,5 +187,78 @@ impl Store {
 
     fn path(&self, comment: u64) -> PathBuf {
         self.folder.join(format!("{comment}.json"))
+    }
+}
+
+fn read_gone(bridge: &Path) -> Result<u64, StoreError> {
+    let path = bridge.join(GONE);
+    let failed = |reason: String| StoreError::Gone { path: path.clone(), reason };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let gone: Gone = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+            Ok(gone.up_to)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cc_ci_model::bridge::command::Command;
+    use cc_ci_model::bridge::intent::{Answer, Asked, SCHEMA};
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    fn intent(comment: u64, days_old: i64, is_settled: bool) -> Intent {
+        Intent {
+            schema: SCHEMA,
+            comment,
+            repository: "recipes/custom-html".to_owned(),
+            pr: 1,
+            author_id: 3,
+            author: "maria".to_owned(),
+            written: (Timestamp::now() - SignedDuration::from_hours(24 * days_old)).to_string(),
+            asked: Asked::Command(Command::Help),
+            granted: None,
+            refused: None,
+            attempts: Vec::new(),
+            ended_by: None,
+            answer: Answer::default(),
+            status: None,
+            outcome: None,
+            is_settled,
+        }
+    }
+
+    #[test]
+    fn what_was_let_go_stays_known_after_a_restart_and_its_file_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        for (comment, days, is_settled) in
+            [(3, 90, true), (5, 80, true), (8, 70, false), (9, 60, true), (10, 1, true)]
+        {
+            assert!(store.create(intent(comment, days, is_settled)).unwrap());
+        }
+        let now = Timestamp::now();
+        assert_eq!(store.trim(now, now).unwrap(), 5, "8 is open");
+        let mut again = Store::open(folder.path()).unwrap();
+        let left = std::fs::read_dir(folder.path().join("intents")).unwrap().count();
+        assert_eq!(left, 3);
+        for comment in [3, 4, 5, 8, 9, 10] {
+            assert!(again.is_known(comment), "{comment}");
+        }
+        assert!(!again.is_known(11));
+        again.save(&intent(8, 70, true)).unwrap();
+        assert_eq!(again.trim(now, now).unwrap(), 9);
+        assert!(again.is_known(9) && again.open_ones().is_empty());
+    }
+
+    #[test]
+    fn a_store_that_cannot_tell_what_was_let_go_does_not_open() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(GONE), "{").unwrap();
+        assert!(Store::open(folder.path()).is_err());
     }
 }

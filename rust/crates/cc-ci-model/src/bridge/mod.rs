@@ -7,3 +7,4 @@ pub mod parameters;
 pub mod progress;
 pub mod say;
 pub mod signature;
+pub mod trim;
