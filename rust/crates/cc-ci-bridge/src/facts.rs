@@ -1,7 +1,5 @@
 //! Gathering what is known of an attempt: its run's folder on this machine, its build at Drone, its log.
 
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +9,7 @@ use cc_ci_model::bridge::progress::{BuildFact, Facts, LogFact, read_log};
 use cc_ci_model::names::RunId;
 use cc_ci_model::result::{RunResult, RunState};
 use cc_ci_model::sweep::Liveness;
-use fs2::FileExt;
+use cc_ci_process::alive::liveness;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::service::{Bridge, BridgeError};
@@ -159,19 +157,4 @@ impl Bridge {
 fn since(moment: &str) -> Duration {
     let Ok(moment) = moment.parse::<Timestamp>() else { return Duration::ZERO };
     Duration::try_from(Timestamp::now().duration_since(moment)).unwrap_or_default()
-}
-
-/// Whether the run of this folder is there, told by its lock (`state/alive`; its protocol is told where it is held).
-fn liveness(folder: &Path) -> Liveness {
-    let path = folder.join("state/alive");
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Liveness::Dead,
-        Err(error) => return Liveness::Unknown(error.to_string()),
-    };
-    match FileExt::try_lock_shared(&file) {
-        Ok(()) => Liveness::Dead,
-        Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => Liveness::Lives,
-        Err(error) => Liveness::Unknown(error.to_string()),
-    }
 }

@@ -10,7 +10,8 @@ use cc_ci_model::duration;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::exit::ExitStatus;
 use cc_ci_process::mask::Masker;
-use cc_ci_process::printer::{Printer, Style};
+use cc_ci_process::printer::Printer;
+use cc_ci_process::program;
 use cc_ci_process::state::StatePaths;
 use clap::{Parser, Subcommand};
 
@@ -42,7 +43,11 @@ enum Verb {
     /// Poll, start builds, report; until TERM. What is open then goes on with the next start.
     Serve,
     /// Poll once, bring everything as far as it gets, and end.
-    Once,
+    Once {
+        /// Do so this many times, one after the other, without a pause: for measuring.
+        #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+        times: u32,
+    },
     /// Read the settings and say what is wrong with them; asks nobody.
     CheckConfig,
     /// Post the trigger on a pull request, wait, and print `VERDICT=GREEN`, `RED`, `TROUBLE` or `PENDING` with the link.
@@ -63,25 +68,7 @@ enum Verb {
 
 /// Parses the command line and does what it says.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
-    let masker = Masker::new();
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => {
-            let is_asked = !error.use_stderr();
-            let mut printer = if is_asked { Printer::stdout(&masker) } else { Printer::stderr(&masker) };
-            printer.line(error.render().to_string().trim_end());
-            return if is_asked { ExitStatus::Good } else { ExitStatus::Usage };
-        }
-    };
-    match carry_out(&cli, &masker) {
-        Ok(status) => status,
-        Err(error) => {
-            let mut printer = Printer::stderr(&masker);
-            let word = printer.style(Style::Fail, "cc-ci-bridge:");
-            printer.line(&format!("{word} {error:#}"));
-            ExitStatus::Trouble
-        }
-    }
+    program::run(arguments, |cli: Cli, masker| carry_out(&cli, masker))
 }
 
 fn carry_out(cli: &Cli, masker: &Masker) -> Result<ExitStatus> {
@@ -130,8 +117,10 @@ async fn work(
     let _lock = lock(&paths)?;
     let me = crate::start::who(&gitea, cancellation).await?;
     let mut bridge = Bridge::new(settings, gitea, drone, me, paths)?;
-    if matches!(cli.verb, Verb::Once) {
-        bridge.once().await?;
+    if let Verb::Once { times } = cli.verb {
+        for _ in 0..times {
+            bridge.once().await?;
+        }
         return Ok(ExitStatus::Good);
     }
     if let Some(listener) = crate::socket::listener(bridge.settings.listen, &cli.config)? {

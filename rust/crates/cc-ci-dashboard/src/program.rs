@@ -11,7 +11,8 @@ use cc_ci_model::dashboard::DashboardSettings;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::exit::ExitStatus;
 use cc_ci_process::mask::Masker;
-use cc_ci_process::printer::{Printer, Style};
+use cc_ci_process::printer::Printer;
+use cc_ci_process::program;
 use cc_ci_process::state::StatePaths;
 use clap::{Args, Parser, Subcommand};
 use tokio::sync::Semaphore;
@@ -66,25 +67,9 @@ struct Config {
 
 /// Parses the command line and serves.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
-    let masker = Masker::new();
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => {
-            let is_asked = !error.use_stderr();
-            let mut printer = if is_asked { Printer::stdout(&masker) } else { Printer::stderr(&masker) };
-            printer.line(error.render().to_string().trim_end());
-            return if is_asked { ExitStatus::Good } else { ExitStatus::Usage };
-        }
-    };
-    let done = match cli.verb {
-        Verb::Serve { config, listen } => serve(&config, listen, &masker),
-        Verb::CheckConfig { config } => check(&config, &masker),
-    };
-    done.unwrap_or_else(|error| {
-        let mut printer = Printer::stderr(&masker);
-        let word = printer.style(Style::Fail, "cc-ci-dashboard:");
-        printer.line(&format!("{word} {error:#}"));
-        ExitStatus::Trouble
+    program::run(arguments, |cli: Cli, masker| match cli.verb {
+        Verb::Serve { config, listen } => serve(&config, listen, masker),
+        Verb::CheckConfig { config } => check(&config, masker),
     })
 }
 

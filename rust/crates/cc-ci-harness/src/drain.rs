@@ -5,9 +5,9 @@ use std::path::Path;
 use cc_ci_model::names::RunId;
 use cc_ci_model::outcome::Trouble;
 use cc_ci_model::sweep::Liveness;
+use cc_ci_process::alive::liveness;
 use cc_ci_process::atomic::{AtomicError, write_json};
 use cc_ci_process::state::StatePaths;
-use cc_ci_swarm::alive::liveness;
 
 /// Why it cannot be said whether this host is draining, or who runs.
 #[derive(Debug, thiserror::Error)]

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cc_ci_process::alive::{Alive, AliveError};
 use cc_ci_process::cancel::{CancelError, Cancellation, Watch};
 use cc_ci_process::deadline::Deadline;
-use cc_ci_swarm::alive::{Alive, AliveError};
 
 use crate::folder::RunFolder;
 use crate::setup::Setup;

@@ -2,7 +2,7 @@
 
 use cc_ci_model::outcome::VerdictWord;
 use cc_ci_model::sweep::{Code, FolderFacts, FolderState, Liveness, Retention, trim as decide};
-use cc_ci_swarm::alive::liveness;
+use cc_ci_process::alive::liveness;
 use cc_ci_swarm::traces::{Content, Folder};
 
 use crate::diary::Diary;

@@ -8,8 +8,8 @@ use bollard::query_parameters::{
 };
 use cc_ci_model::names::RunId;
 use cc_ci_model::sweep::{Activity, Code, Disk, ImageFacts, ImageFate, Liveness, images as decide};
+use cc_ci_process::alive::liveness;
 use cc_ci_process::atomic::write_json;
-use cc_ci_swarm::alive::liveness;
 use cc_ci_swarm::docker::Docker;
 use cc_ci_swarm::image_lock::rest_images;
 use cc_ci_swarm::room_left::disk;

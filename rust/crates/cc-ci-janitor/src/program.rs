@@ -7,6 +7,7 @@ use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::exit::ExitStatus;
 use cc_ci_process::mask::Masker;
 use cc_ci_process::printer::{Printer, Style};
+use cc_ci_process::program;
 use clap::{Parser, Subcommand};
 
 use crate::host::Host;
@@ -37,27 +38,10 @@ enum Verb {
 
 /// Parses the command line, sweeps and says how it went.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitStatus {
-    let masker = Masker::new();
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => {
-            let is_asked = !error.use_stderr();
-            let mut printer = if is_asked { Printer::stdout(&masker) } else { Printer::stderr(&masker) };
-            printer.line(error.render().to_string().trim_end());
-            return if is_asked { ExitStatus::Good } else { ExitStatus::Usage };
-        }
-    };
-    let Verb::Sweep { dry_run, json } = cli.verb;
-    let mode = if dry_run { Mode::DryRun } else { Mode::Real };
-    match sweep_once(mode, json, &masker) {
-        Ok(status) => status,
-        Err(error) => {
-            let mut printer = Printer::stderr(&masker);
-            let word = printer.style(Style::Fail, "cc-ci-janitor:");
-            printer.line(&format!("{word} {error:#}"));
-            ExitStatus::Trouble
-        }
-    }
+    program::run(arguments, |cli: Cli, masker| {
+        let Verb::Sweep { dry_run, json } = cli.verb;
+        sweep_once(if dry_run { Mode::DryRun } else { Mode::Real }, json, masker)
+    })
 }
 
 fn sweep_once(mode: Mode, json: bool, masker: &Masker) -> Result<ExitStatus> {

@@ -29,7 +29,7 @@ fn crashed_run_is_reaped_by_the_next_sweep() {
     ground.make_everything(&dead.stack);
     let live = ground.run("live");
     let _lock = ground.lock(&live, "2026-01-01T00:00:00Z");
-    let _alive = cc_ci_swarm::alive::Alive::hold(&live.folder).unwrap();
+    let _alive = cc_ci_process::alive::Alive::hold(&live.folder).unwrap();
     ground.make_everything(&live.stack);
 
     let ended = ground.sweep();
@@ -139,7 +139,7 @@ fn a_second_stack_lives_and_dies_with_the_run_that_recorded_it() {
     let volume = format!("{second}_data");
     ground.make("volume", &volume);
     let lock = ground.lock(&run, "2026-01-01T00:00:00Z");
-    let alive = cc_ci_swarm::alive::Alive::hold(&run.folder).unwrap();
+    let alive = cc_ci_process::alive::Alive::hold(&run.folder).unwrap();
     assert_eq!(ground.sweep().code, 0);
     assert_eq!(ground.there(&volume).len(), 1, "its lock file is another one, its lock is not");
     drop((lock, alive));
@@ -202,7 +202,7 @@ fn a_run_that_lives_is_not_reaped_though_its_lock_is_free() {
     let volume = format!("{}_data", run.stack);
     ground.make("volume", &volume);
     // As where run and janitor were told of different folders of locks.
-    let _alive = cc_ci_swarm::alive::Alive::hold(&run.folder).unwrap();
+    let _alive = cc_ci_process::alive::Alive::hold(&run.folder).unwrap();
     let ended = ground.sweep();
     let expected = ["reap-dead", "could-not-check"].map(|code| format!("{code} {}", run.domain));
     assert_eq!((ended.code, Ground::codes(&ended)), (2, expected.to_vec()), "{ended}");

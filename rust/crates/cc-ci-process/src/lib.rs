@@ -1,5 +1,6 @@
 //! HOW A PROGRAM BEHAVES: exit codes, signals, child processes, masking, atomic files and waits.
 
+pub mod alive;
 pub mod atomic;
 pub mod cancel;
 pub mod child;
@@ -10,5 +11,6 @@ pub mod logging;
 pub mod mask;
 pub mod parent;
 pub mod printer;
+pub mod program;
 pub mod state;
 pub mod wait;

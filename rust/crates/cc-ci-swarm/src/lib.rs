@@ -1,6 +1,5 @@
 //! TOUCHING THE MACHINE: Docker, the deployers, git checkouts, .env files, locks, survey and teardown.
 
-pub mod alive;
 pub mod certificate;
 pub mod checkout;
 pub mod convergence;

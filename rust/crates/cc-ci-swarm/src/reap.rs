@@ -12,13 +12,13 @@ use cc_ci_model::sweep::Liveness;
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::wait::{Look, Waiting, wait_for};
 
-use crate::alive::liveness;
 use crate::docker::{Docker, DockerError};
 use crate::inventory::survey;
 use crate::lock::{HeldLock, LockError};
 use crate::processes::{self, Leftover};
 use crate::record::{RecordError, StackRecord};
 use crate::teardown::{Removed, TeardownError, teardown_marked};
+use cc_ci_process::alive::liveness;
 
 /// Folders of a run that only the run itself needed: its `ABRA_DIR` with the `.env` files, and its `HOME`.
 pub const WORKING_FOLDERS: [&str; 2] = ["abra", "home"];

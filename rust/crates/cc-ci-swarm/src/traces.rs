@@ -9,8 +9,8 @@ use cc_ci_model::result::{RunResult, RunState};
 use cc_ci_model::sweep::{Code, Decision, FolderState, Liveness, RecordTrace, RunTrace, Traces};
 use cc_ci_process::state::StatePaths;
 
-use crate::alive::liveness;
 use crate::record::{RecordError, StackRecord};
+use cc_ci_process::alive::liveness;
 
 /// Hears what could not be read on the way.
 pub type Note<'a> = &'a mut dyn FnMut(Decision);

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use cc_ci_model::names::RunId;
 use cc_ci_model::sweep::Liveness;
+use cc_ci_process::alive::{Alive, liveness};
 use cc_ci_process::cancel::Cancellation;
-use cc_ci_swarm::alive::{Alive, liveness};
 use cc_ci_swarm::lock::{HeldLock, LockNews, Probe};
 use cc_ci_swarm::processes::{end, of_runs};
 use cc_ci_testkit::patience;

@@ -208,7 +208,7 @@ const STEP: std::time::Duration = std::time::Duration::from_millis(50);
 fn is_dead(folder: &Path) {
     // The result is written a moment before the process is gone.
     patience::until("the end of the process", RUN_LIMIT, STEP, || {
-        match cc_ci_swarm::alive::liveness(folder) {
+        match cc_ci_process::alive::liveness(folder) {
             cc_ci_model::sweep::Liveness::Dead => Ok(()),
             other => Err(format!("{other:?}")),
         }

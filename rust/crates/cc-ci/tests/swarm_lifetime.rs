@@ -63,7 +63,7 @@ fn next_verdict(host: &RunHost, known: &[PathBuf]) -> Option<VerdictWord> {
         let text = std::fs::read_to_string(folder.join("result.json")).unwrap_or_default();
         let result = RunResult::read(&text).map_err(|error| error.to_string())?;
         let is_over = result.run.state == RunState::Finished
-            && cc_ci_swarm::alive::liveness(&folder) == cc_ci_model::sweep::Liveness::Dead;
+            && cc_ci_process::alive::liveness(&folder) == cc_ci_model::sweep::Liveness::Dead;
         is_over.then_some(result.verdict).ok_or_else(|| "it runs".to_owned())
     };
     patience::until("the end of the orphaned run", RUN_LIMIT, STEP, look).unwrap()

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cc_ci_model::sweep::Liveness;
-use cc_ci_swarm::alive::liveness;
+use cc_ci_process::alive::liveness;
 use cc_ci_testkit::run_host::{Ended, RunHost};
 use cc_ci_testkit::{canaries, engine_or_skip, inventory};
 

@@ -8,6 +8,7 @@ use cc_ci_harness::folder::RunFolder;
 use cc_ci_model::names::RunId;
 use cc_ci_model::result::RunResult;
 use cc_ci_model::sweep::Liveness;
+use cc_ci_process::alive::liveness;
 use cc_ci_process::atomic::{AtomicError, write_json};
 use cc_ci_process::cancel::Cancellation;
 use cc_ci_process::exit::ExitStatus;
@@ -15,7 +16,6 @@ use cc_ci_process::mask::Masker;
 use cc_ci_process::printer::Printer;
 use cc_ci_process::state::StatePaths;
 use cc_ci_process::wait::{Look, Waiting, wait_for_blocking};
-use cc_ci_swarm::alive::liveness;
 
 use super::BadArgument;
 use super::setup::settings;
