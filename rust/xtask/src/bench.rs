@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: which comparisons there are.
 
+mod bridge;
 mod dashboard;
 mod janitor;
 mod parallel;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 
 use cc_ci_process::exit::ExitStatus;
 
+use bridge::BridgeBenchArguments;
 use dashboard::DashboardBenchArguments;
 use whole_run::RunBenchArguments;
 
@@ -22,6 +24,8 @@ pub(crate) struct BenchArguments {
 /// One comparison each.
 #[derive(clap::Subcommand)]
 enum Bench {
+    /// From comment to build, and what looking for comments costs in requests, time and memory
+    Bridge(BridgeBenchArguments),
     /// Start, memory and answers of the dashboard over many runs, beside nginx with the same bytes as a file
     Dashboard(DashboardBenchArguments),
     /// How long a sweep takes to decide over 1000 lock files and the names of 200 stacks
@@ -34,10 +38,11 @@ enum Bench {
 pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     match &arguments.what {
         Some(Bench::Dashboard(arguments)) => dashboard::run(arguments),
+        Some(Bench::Bridge(arguments)) => bridge::run(arguments),
         Some(Bench::Janitor) => janitor::run(),
         Some(Bench::Run(arguments)) => whole_run::run(arguments),
         None => {
-            crate::out::line("no comparison named; there are: dashboard, janitor, run");
+            crate::out::line("no comparison named; there are: bridge, dashboard, janitor, run");
             Ok(ExitStatus::Usage.into())
         }
     }

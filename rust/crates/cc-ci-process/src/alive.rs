@@ -8,9 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::cancel::Cancellation;
+use crate::wait::{Look, WaitError, Waiting, wait_for_blocking};
 use cc_ci_model::sweep::Liveness;
-use cc_ci_process::cancel::Cancellation;
-use cc_ci_process::wait::{Look, WaitError, Waiting, wait_for_blocking};
 use fs2::FileExt;
 
 /// The file below a run's folder.
