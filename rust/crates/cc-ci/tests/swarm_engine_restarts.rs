@@ -18,13 +18,17 @@ const RESTARTS: [(&str, Signal); 3] = [
     ("\"tier_started\",\"tier\":\"teardown\"", Signal::Term),
 ];
 
-/// Identity and version of the witness's objects; its container is made anew by an engine that restarts.
+/// Identity of the witness's objects and what somebody asked for of its service. An engine that restarts makes its container
+/// anew, and writes the service again without a change.
 fn witness_looks(engine: &TestEngine) -> Vec<String> {
-    let looks = Onlooker::of(engine).portrait_of_stack(witness::STACK);
-    let lasting: Vec<String> =
-        looks.lines().filter(|line| !line.starts_with("container ")).map(str::to_owned).collect();
-    assert!(lasting.len() >= 2, "{looks}");
-    lasting
+    let service = format!("{}_app", witness::STACK);
+    let (network, volume) = (format!("{}_default", witness::STACK), format!("{}_marker", witness::STACK));
+    let asked = [
+        ["service", "inspect", "--format", "{{.ID}} {{json .Spec}}", &service],
+        ["network", "inspect", "--format", "{{.Id}} {{json .Labels}}", &network],
+        ["volume", "inspect", "--format", "{{.CreatedAt}} {{json .Labels}}", &volume],
+    ];
+    asked.map(|words| Onlooker::of(engine).ask(&words).unwrap()).into()
 }
 
 #[test]
