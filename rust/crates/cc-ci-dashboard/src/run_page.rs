@@ -193,6 +193,9 @@ fn tools(result: &RunResult) -> Markup {
             (row("abra", tools.abra.as_deref())) (row("docker", tools.docker.as_deref()))
             (row("docker CLI", tools.docker_cli.as_deref())) (row("restic", tools.restic.as_deref()))
             (row("largest memory", memory.as_deref())) (row("images", images.as_deref()))
+            @for (tier, bytes) in &result.footprint.tier_memory_bytes {
+                dt { "memory in " (tier) } dd { (bytes / 1_048_576) " MiB" }
+            }
             @for (chapter, time) in &result.footprint.seconds { dt { (chapter) } dd { (seconds(*time)) } }
             dt { "masked" } dd { (result.redaction.masked) }
         } }

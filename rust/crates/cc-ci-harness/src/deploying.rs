@@ -92,6 +92,7 @@ impl<'a> Deploying<'a> {
             TierStop::Trouble(Trouble { what: error.to_string(), place: place.clone(), retry: true })
         })?;
         self.reporter.progress(&format!("deploying {}", side.word()));
+        tier.deploys(since, if side == Side::Elsewhere { side.word() } else { tier.tier().word() });
         let deployed = match self.deployer.deploy(app, rendered, commit, self.lock).await {
             Ok(deployed) => deployed,
             Err(error) => return Err(self.stop(tier, "deploy is accepted", since, error)),

@@ -312,6 +312,9 @@ impl<'a> Examiner<'a> {
         if status == Status::Fail {
             report.message.push_str(&self.where_it_listens(attached, web.port).await);
         }
+        if status == Status::Pass {
+            tier.answered();
+        }
         tier.record(report);
         self.stop_for(tier.tier(), status, &said)
     }

@@ -35,7 +35,8 @@ pub struct World {
 
 impl World {
     /// All stacks the run may remove, the first one last: its end is what record and lock wait for.
-    fn stacks(&self) -> Vec<StackName> {
+    #[must_use]
+    pub fn stacks(&self) -> Vec<StackName> {
         self.further.iter().chain([&self.stack]).cloned().collect()
     }
 }

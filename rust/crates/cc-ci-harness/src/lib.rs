@@ -15,6 +15,7 @@ pub mod examine;
 pub mod failure_evidence;
 pub mod finish;
 pub mod folder;
+pub mod footprint;
 pub mod guards;
 pub mod hands;
 pub mod host;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use cc_ci_model::event::{Event, Happening};
+use cc_ci_model::footprint::Peaks;
 use cc_ci_model::outcome::Status;
 use cc_ci_model::result::{CheckReport, RunResult, TierReport};
 use cc_ci_model::result_line::PREFIX;
@@ -84,6 +85,7 @@ struct Inner {
     watcher: Arc<dyn Watcher>,
     result: Mutex<RunResult>,
     begun: Instant,
+    peaks: Mutex<Peaks>,
     write_failure: Mutex<Option<String>>,
 }
 
@@ -105,6 +107,7 @@ impl Reporter {
             watcher,
             result: Mutex::new(stub),
             begun: Instant::now(),
+            peaks: Mutex::default(),
             write_failure: Mutex::new(None),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -177,6 +180,7 @@ impl Reporter {
 
     /// A tier begins.
     pub fn tier_started(&self, tier: Tier) {
+        self.peaks().begin(tier);
         self.say(Mark::Note, 0, tier.word().to_owned(), |_| Happening::TierStarted { tier });
     }
 
@@ -204,10 +208,25 @@ impl Reporter {
             reason: self.inner.masker.mask(&report.reason),
             seconds: report.seconds,
         });
+        let peak = self.peaks().end(report.name);
         self.update(|result| {
-            result.footprint.seconds.insert(report.name.word().to_owned(), report.seconds);
+            let footprint = &mut result.footprint;
+            if let Some(peak) = peak {
+                footprint.tier_memory_bytes.insert(report.name.word().to_owned(), peak);
+                footprint.peak_memory_bytes = footprint.peak_memory_bytes.max(Some(peak));
+            }
+            footprint.seconds.insert(report.name.word().to_owned(), report.seconds);
             result.tiers.push(report);
         });
+    }
+
+    /// What the app's containers take at this moment, in bytes.
+    pub fn memory(&self, bytes: u64) {
+        self.peaks().look(bytes);
+    }
+
+    fn peaks(&self) -> MutexGuard<'_, Peaks> {
+        self.inner.peaks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An event that is no line.

@@ -38,6 +38,8 @@ pub struct TierRun {
     unproven: Option<String>,
     remark: Option<String>,
     settling: Option<Settling>,
+    /// When its deploy began, and what it is called in the footprint, until the app answers.
+    deploy: Option<(Instant, &'static str)>,
     /// Nobody hears of its checks until the tier they belong to takes them over.
     is_aside: bool,
     leaves_out_generic: bool,
@@ -71,6 +73,7 @@ impl TierRun {
             unproven: None,
             remark: None,
             settling: None,
+            deploy: None,
             is_aside,
             leaves_out_generic: false,
             step: None,
@@ -83,7 +86,7 @@ impl TierRun {
     #[must_use]
     pub fn aside(&self) -> Self {
         let leaves_out_generic = self.leaves_out_generic;
-        Self { leaves_out_generic, ..Self::new(self.tier, &self.reporter, true) }
+        Self { leaves_out_generic, deploy: self.deploy, ..Self::new(self.tier, &self.reporter, true) }
     }
 
     /// Takes over the checks of a page beside it.
@@ -161,6 +164,20 @@ impl TierRun {
     /// Notes how the tier's deploy settled.
     pub fn settled(&mut self, settling: Settling) {
         self.settling = Some(settling);
+    }
+
+    /// Notes that a deploy began; `name` is what it is called in the footprint.
+    pub fn deploys(&mut self, since: Instant, name: &'static str) {
+        self.deploy = Some((since, name));
+    }
+
+    /// Notes that the app gave a good answer, the first since its deploy.
+    pub fn answered(&mut self) {
+        let Some((since, name)) = self.deploy.take() else { return };
+        let seconds = rounded(since.elapsed().as_secs_f64());
+        self.reporter.update(|result| {
+            result.footprint.first_answer_seconds.insert(name.to_owned(), seconds);
+        });
     }
 
     /// Begins a step: until its end, checks carry its name, and earlier failures are none of its own.

@@ -15,6 +15,7 @@ pub mod elsewhere;
 pub mod enroll;
 pub mod env_file;
 pub mod event;
+pub mod footprint;
 pub mod head_proof;
 pub mod inventory;
 pub mod level;

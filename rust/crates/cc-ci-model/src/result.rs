@@ -300,6 +300,12 @@ pub struct Image {
 pub struct Footprint {
     /// Largest memory of the app's containers together, bytes; null if it could not be read.
     pub peak_memory_bytes: Option<u64>,
+    /// The same by tier; tiers in which nothing was seen are not there. Looked at once a second, so what lasts less may be missed.
+    #[serde(default)]
+    pub tier_memory_bytes: BTreeMap<String, u64>,
+    /// Seconds from a deploy to the first good answer, by tier; `elsewhere` for the fresh stack of the restore.
+    #[serde(default)]
+    pub first_answer_seconds: BTreeMap<String, f64>,
     /// Size of the images, bytes.
     pub image_bytes: Option<u64>,
     /// Wall seconds per chapter of the run.

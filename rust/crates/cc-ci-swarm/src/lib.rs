@@ -9,6 +9,7 @@ pub mod helper_container;
 pub mod image_lock;
 pub mod inventory;
 pub mod lock;
+pub mod memory;
 pub mod native;
 pub mod neighbours;
 pub mod processes;

@@ -112,6 +112,18 @@ pub fn publishes_a_port(engine: &TestEngine) -> Canary {
     Canary { name: "canary-publishes", ..canary }
 }
 
+/// The sound recipe whose head takes so many MiB of memory.
+pub fn takes_memory(engine: &TestEngine, mebibytes: u32) -> Canary {
+    let mut canary = sound(engine);
+    for (file, text) in &mut canary.head {
+        if file == "compose.yml" {
+            let more = format!("      - PROBE_TEXT=sound\n      - PROBE_MEMORY_MB={mebibytes}\n");
+            *text = text.replacen("      - PROBE_TEXT=sound\n", &more, 1);
+        }
+    }
+    Canary { name: "canary-takes-memory", ..canary }
+}
+
 /// Green, and not at the first look: its first task serves, and crashes when it has been looked at.
 pub fn crashes_once(engine: &TestEngine) -> Canary {
     let environment = &["PROBE_CRASH_AFTER_MS=4000", "PROBE_CRASH_ONCE=/data/crashed"];

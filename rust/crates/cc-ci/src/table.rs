@@ -3,7 +3,7 @@
 use cc_ci_model::inventory::Kind;
 use cc_ci_model::outcome::{Status, VerdictWord};
 use cc_ci_model::plan::Decision;
-use cc_ci_model::result::{Elsewhere, RunResult, RunState, Teardown};
+use cc_ci_model::result::{Elsewhere, Footprint, RunResult, RunState, Teardown};
 use cc_ci_model::tier::Tier;
 use cc_ci_process::printer::{Cell, Printer, Style, Table};
 
@@ -65,6 +65,7 @@ pub fn print_result(printer: &mut Printer, result: &RunResult) {
         }
         printer.table(&table);
     }
+    print_footprint(printer, &result.footprint);
     for tier in &result.tiers {
         for check in tier.checks.iter().filter(|check| check.status != Status::Pass) {
             let sign = printer.style(style(check.status), check.status.word());
@@ -88,6 +89,34 @@ pub fn print_result(printer: &mut Printer, result: &RunResult) {
         }
     }
     printer.line(&format!("replay     {}", result.replay));
+}
+
+/// What the app took: memory by tier, and how long it took to answer after each deploy.
+fn print_footprint(printer: &mut Printer, footprint: &Footprint) {
+    let elsewhere = footprint.first_answer_seconds.keys().any(|name| name == "elsewhere");
+    let names = Tier::PLANNABLE.iter().map(|tier| tier.word()).chain(elsewhere.then_some("elsewhere"));
+    let mut table = Table::new(["footprint", "largest memory", "first good answer"]);
+    let mut is_empty = true;
+    for name in names {
+        let memory = footprint.tier_memory_bytes.get(name).map(|bytes| mebibytes(*bytes));
+        let answer = footprint.first_answer_seconds.get(name).map(|seconds| format!("{seconds:.1} s"));
+        if memory.is_some() || answer.is_some() {
+            table.row([name.into(), memory.unwrap_or_default().into(), answer.unwrap_or_default().into()]);
+            is_empty = false;
+        }
+    }
+    if is_empty {
+        return;
+    }
+    if let Some(bytes) = footprint.image_bytes {
+        table.row(["images".into(), format!("{} on disk", mebibytes(bytes)).into(), "".into()]);
+    }
+    printer.line("");
+    printer.table(&table);
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
 }
 
 /// A part of the restore that is judged with it.

@@ -70,6 +70,7 @@ impl Examiner<'_> {
             tier.record(CheckReport { origin: Origin::Generic, ..report });
             self.stop_for(name, status, &said)?;
         }
+        tier.answered();
         Ok(())
     }
 

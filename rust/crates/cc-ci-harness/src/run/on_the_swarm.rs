@@ -18,6 +18,7 @@ use crate::backup_tier::Stage;
 use crate::deploying::Deploying;
 use crate::examine::{Data, Examiner};
 use crate::failure_evidence;
+use crate::footprint::Footprint;
 use crate::prepare::Prepared;
 use crate::side::Side;
 use crate::tier_run::{TierRun, TierStop};
@@ -70,6 +71,8 @@ impl Story<'_> {
             own.http.into(),
         )
         .await?;
+
+        let _footprint = Footprint::watch(docker, hands.world.stacks(), &reporter);
 
         // Install: the deploy is counted only while the lock is held.
         let mut tier = self.begin(Tier::Install);
