@@ -1,5 +1,7 @@
 //! What the bridge links to in its answers on a pull request is there.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic with its place is the wanted report")]
+
 mod server;
 
 use cc_ci_model::bridge::command::{Command, Scope};
