@@ -1,5 +1,7 @@
 //! What reaches the bridge: hooks and polls of the same comment, heads that are swapped, forks that go, a cancel before anything ran.
 
+#![expect(clippy::unwrap_used, reason = "in a test a panic with its place is the wanted report")]
+
 mod support;
 
 use cc_ci_model::bridge::intent::Intent;
@@ -30,7 +32,7 @@ fn hook_and_poll_of_one_comment_are_one_run_whoever_tells_first() {
     let mut stage = Stage::new(&engine);
     stage.forge.drone.stop_runner();
     let first = stage.recipe(&canaries::sound(&engine));
-    let of_fork = stage.from_a_fork(&first);
+    let of_fork = stage.fork_of(&first);
     let port = free_port().unwrap();
     std::fs::write(stage.host.path("webhook-secret"), "what the forge and the bridge share").unwrap();
     let hook = format!(

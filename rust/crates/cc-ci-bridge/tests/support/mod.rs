@@ -110,7 +110,7 @@ impl Stage {
     }
 
     /// Opens a pull request from a fork of the member's own, with a commit of its own.
-    pub(crate) fn from_a_fork(&self, pr: &PullRequest) -> PullRequest {
+    pub(crate) fn fork_of(&self, pr: &PullRequest) -> PullRequest {
         let (tree, head) = self.commit(pr, &[]);
         let name = pr.repository.rsplit('/').next().unwrap();
         let ask = |path: &str, body| self.forge.ask_as(MEMBER, "POST", path, Some(&body)).unwrap();
