@@ -38,7 +38,8 @@ fn trouble_is_tried_once_more_and_a_refusal_is_not() {
     assert!(runs.iter().all(|run| run.verdict == Some(VerdictWord::Trouble)));
     // A run that does not begin resolves no commit: what it was asked for stands in its build.
     let builds = stage.forge.builds().unwrap();
-    let of_comment = builds.iter().filter(|build| build["params"]["CCCI_COMMENT"] == comment.to_string());
+    let named = serde_json::Value::from(comment.to_string());
+    let of_comment = builds.iter().filter(|build| build["params"]["CCCI_COMMENT"] == named);
     let commits: Vec<&str> = of_comment.filter_map(|build| build["params"]["REF"].as_str()).collect();
     assert_eq!(commits, [sound.head.as_str(); 2], "the same commit");
     stage.host.run(&["drain", "--off"]);
