@@ -147,7 +147,10 @@ fn mutant(chance: &mut Chance) -> String {
             0 => text.replace_range(a..b, ""),
             1 => text.insert_str(a, PIECES[chance.below(PIECES.len())]),
             2 => text.insert_str(b, CORPUS[chance.below(CORPUS.len())]),
-            _ => text.insert_str(a, &text[a..b].to_owned()),
+            _ => {
+                let part = text[a..b].to_owned();
+                text.insert_str(a, &part);
+            }
         }
         text.truncate(borders.iter().copied().find(|at| *at >= 4000).unwrap_or(text.len()));
     }
