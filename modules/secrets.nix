@@ -1,5 +1,10 @@
 # Which secret there is, which unit gets it, and what notices a change. Values come by sops and never lie in the store.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   cfg = config.services.cc-ci.secrets;
   server = config.services.cc-ci;
@@ -58,6 +63,8 @@ in
     # Every secret is looked for, and decrypted, before a switch begins.
     system.preSwitchChecks.cc-ci-secrets = lib.concatStringsSep " " (
       [
+        # A switch has no PATH to speak of, and age opens the data key.
+        "PATH=${pkgs.age}/bin:$PATH"
         program
         "secrets"
         "check"

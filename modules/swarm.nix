@@ -56,6 +56,10 @@ in
   config = lib.mkIf cfg.enable {
     assertions = [
       {
+        assertion = server.harness.enable;
+        message = "services.cc-ci.swarm is made by the tools that runs have, and for them: set services.cc-ci.harness.enable = true, or swarm.enable = false.";
+      }
+      {
         assertion = !(lib.elem cfg.proxySubnet cfg.addressPools);
         message = "services.cc-ci.swarm.proxySubnet is one of addressPools, and apps would take the proxy's addresses: give each its own.";
       }

@@ -7,7 +7,6 @@ let
     version = "0.1.0";
     src = import ./source.nix { inherit lib; };
     sourceRoot = "source/rust";
-    cargoRoot = ".";
     cargoLock.lockFile = ../rust/Cargo.lock;
     cargoBuildFlags = [
       "--package"

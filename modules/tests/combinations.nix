@@ -39,6 +39,15 @@ in
         swarm.enable = false;
       };
     };
+    # What modules/tests/boot starts under a real systemd.
+    on-loopback = set {
+      bridge = {
+        listen = "127.0.0.1:8091";
+        settings.gitea = lib.mkForce "http://127.0.0.1:3000";
+        settings.drone = lib.mkForce "http://127.0.0.1:3000";
+      };
+      dashboard.listen = "127.0.0.1:8380";
+    };
     alerted = set { monitoring.onFailure = [ "mail-root@%n.service" ]; };
   };
 
@@ -67,6 +76,12 @@ in
     runs-without-a-swarm = wrong "set services.cc-ci.swarm.enable = true" (set {
       swarm.enable = false;
     });
+    a-swarm-for-nobody = wrong "or swarm.enable = false" (
+      with' vm {
+        services.cc-ci.harness.enable = false;
+        services.cc-ci.janitor.enable = false;
+      }
+    );
     a-second-zone = wrong "set services.cc-ci.zone alone" (set {
       harness.settings.zone = lib.mkForce "other.example.org";
     });

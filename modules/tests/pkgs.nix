@@ -23,6 +23,7 @@ let
 
   packages = lib.genAttrs [
     "abra"
+    "age"
     "bash"
     "bubblewrap"
     "cargo"

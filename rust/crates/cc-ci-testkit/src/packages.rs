@@ -37,6 +37,14 @@ pub const NIX: &[Need] = &[
     need("shellcheck", "shellcheck"),
 ];
 
+/// What starts units under a systemd of their own.
+pub const CONTAINER: &[Need] = &[
+    need("systemd-nspawn", "systemd-container"),
+    need("debootstrap", "debootstrap"),
+    need("script", "bsdutils"),
+    need("unshare", "util-linux"),
+];
+
 /// What a private engine and its registry consist of.
 pub const ENGINE: &[Need] = &[
     need("dockerd", "docker.io"),
