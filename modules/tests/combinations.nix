@@ -89,7 +89,7 @@ in
       packages.abra = null;
       harness.settings.deployer = "abra";
     });
-    a-runner-without-runs = wrong "set services.cc-ci.harness.enable = true" (set {
+    a-runner-without-runs = wrong "takes builds that call cc-ci" (set {
       harness.enable = false;
       janitor.enable = false;
     });
