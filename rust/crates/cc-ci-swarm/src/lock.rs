@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cc_ci_model::names::{RunDomain, RunId, StackName};
 use cc_ci_process::cancel::Cancellation;
@@ -17,8 +17,10 @@ use fs2::FileExt;
 const MODE: u32 = 0o660;
 /// How often a lock file may be found unlinked before that is called an error.
 const TRIES: usize = 10;
-/// How often a waiter tries again; the kernel's own waiting can neither be bounded nor cancelled.
+/// How often a waiter tries again at first; the kernel's own waiting can neither be bounded nor cancelled.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// And how often at last.
+const SHORTEST: Duration = Duration::from_millis(10);
 
 /// Why a lock was not got.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +142,7 @@ impl HeldLock {
         mut news: impl FnMut(&LockNews),
     ) -> Result<Self, LockError> {
         let waiting = Waiting { deadline: limit, interval: INTERVAL };
+        let begin = Instant::now();
         let mut told: Option<Option<Holder>> = None;
         let sentence = format!("waiting for the lock of {domain}");
         let mut look = || match attempt(folder, domain)? {
@@ -150,7 +153,7 @@ impl HeldLock {
                     news(&LockNews::Waiting(holder.clone()));
                     told = Some(holder);
                 }
-                Ok(Look::NotYet(seen))
+                Ok(Look::NotBefore(seen, pause(begin.elapsed())))
             }
         };
         let got = wait_for(&sentence, waiting, None, cancellation, || std::future::ready(look())).await;
@@ -259,6 +262,13 @@ impl HeldLock {
     }
 }
 
+/// How long a waiter pauses that has waited for so long. There is no queue; who has waited longest asks most often, so of
+/// several it is most likely the next, and nobody waits while one newcomer after the other gets by.
+fn pause(waited: Duration) -> Duration {
+    let tens = u32::try_from(waited.as_secs() / 10).unwrap_or(u32::MAX);
+    (INTERVAL / tens.saturating_add(1)).max(SHORTEST)
+}
+
 fn holder_words(holder: Option<&Holder>) -> String {
     holder.map_or_else(|| "an unknown run".to_owned(), Holder::to_string)
 }
@@ -325,5 +335,20 @@ fn is_named(file: &File, path: &Path) -> io::Result<bool> {
         Ok(named) => Ok((named.dev(), named.ino()) == (own.dev(), own.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_longer_asks_more_often() {
+        let after = |seconds| pause(Duration::from_secs(seconds));
+        assert_eq!(after(0), INTERVAL);
+        assert_eq!(after(60), INTERVAL / 7);
+        assert!((1..400).all(|seconds| after(seconds) <= after(seconds - 1)));
+        assert_eq!(after(3600), SHORTEST, "and yet not without a pause");
+        assert_eq!(pause(Duration::MAX), SHORTEST);
     }
 }

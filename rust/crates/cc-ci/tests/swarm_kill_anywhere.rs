@@ -9,7 +9,7 @@ use cc_ci_model::outcome::VerdictWord;
 use cc_ci_model::result::{RunResult, RunState, WitnessState};
 use cc_ci_testkit::onlooker::Onlooker;
 use cc_ci_testkit::progress::say;
-use cc_ci_testkit::run_host::{RUN_LIMIT, RunHost};
+use cc_ci_testkit::run_host::{Ended, RUN_LIMIT, RunHost};
 use cc_ci_testkit::testbed::TestEngine;
 use cc_ci_testkit::{canaries, engine_or_skip, patience, witness};
 use nix::sys::signal::Signal;
@@ -64,11 +64,14 @@ impl<'a> Lane<'a> {
     }
 
     /// Kills a run at this moment, sweeps once, and looks; whether the kill came before the verdict.
-    fn kill_after(&self, moment: Duration) -> bool {
+    fn kill_at(&self, moment: &Moment) -> bool {
         let mut run = self.host.start(&self.arguments);
+        if let Some(words) = &moment.after {
+            run.wait_for_event(words);
+        }
         let begin = Instant::now();
         let waited = patience::until("the moment of the kill", RUN_LIMIT, Duration::from_millis(2), || {
-            (begin.elapsed() >= moment).then_some(()).ok_or_else(String::new)
+            (begin.elapsed() >= moment.later).then_some(()).ok_or_else(String::new)
         });
         waited.unwrap();
         let folder = run.wait_until("its first result", |folder, _| Some(folder.to_owned()));
@@ -76,8 +79,7 @@ impl<'a> Lane<'a> {
         let ended = run.wait();
         let last_event = last_event(&folder);
         let sweep = janitor(&self.host, self.engine);
-        let told =
-            format!("killed after {moment:?}, {last_event}: {ended}\n{}\n{}", sweep.stdout, sweep.stderr);
+        let told = format!("killed at {moment:?}, {last_event}: {ended}\n{}\n{}", sweep.stdout, sweep.stderr);
         assert_eq!(sweep.status.code(), Some(0), "{told}");
         let text = std::fs::read_to_string(folder.join("result.json")).unwrap();
         let result = RunResult::read(&text).unwrap();
@@ -96,10 +98,39 @@ impl<'a> Lane<'a> {
         };
         leaves_nothing(self.engine, &self.host);
         assert_eq!(self.witness.looks(), self.looked, "{told}");
-        let took = moment.as_secs_f32();
-        say(format!("killed after {took:.1} s: {:?}; {last_event}", result.run.state));
+        let (after, later) = (moment.after.as_deref().unwrap_or("its start"), moment.later.as_secs_f32());
+        say(format!("killed {later:.1} s after {after}: {:?}; {last_event}", result.run.state));
         is_interrupted
     }
+}
+
+/// A moment of a run: so long after it has entered a phase, by the event that it writes then. The speed of a machine changes
+/// from run to run, and the moments stay spread over all phases.
+#[derive(Debug)]
+struct Moment {
+    after: Option<String>,
+    later: Duration,
+}
+
+/// The phases of a run that was not killed: when each began, and the words of its event.
+fn phases(green: &Ended) -> Vec<(Duration, Option<String>)> {
+    let started: jiff::Timestamp = green.result().run.started.parse().unwrap();
+    let events = green.file("events.jsonl");
+    let begun = events.lines().filter(|line| line.contains("\"tier_started\"")).map(|line| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        let at: jiff::Timestamp = event["at"].as_str().unwrap().parse().unwrap();
+        let words = format!("\"tier_started\",\"tier\":{}", event["tier"]);
+        (Duration::try_from(at.duration_since(started)).unwrap_or_default(), Some(words))
+    });
+    let phases: Vec<_> = std::iter::once((Duration::ZERO, None)).chain(begun).collect();
+    assert!(phases.len() > 6, "{phases:?}");
+    phases
+}
+
+/// What a moment of the run that was not killed is in any run.
+fn moment(phases: &[(Duration, Option<String>)], at: Duration) -> Moment {
+    let (begun, after) = phases.iter().rfind(|(begun, _)| *begun <= at).unwrap();
+    Moment { after: after.clone(), later: at - *begun }
 }
 
 /// What a run was about when it was killed.
@@ -125,9 +156,9 @@ fn a_run_killed_anywhere_is_gone_after_one_sweep() {
                 let green = lane.host.run(&lane.arguments);
                 assert_eq!(green.code, 0, "{green}");
                 assert_eq!(green.result().teardown.unwrap().witness, WitnessState::Unchanged);
-                let whole = begin.elapsed();
+                let (whole, phases) = (begin.elapsed(), phases(&green));
                 for kill in (first..=kills).step_by(LANES as usize) {
-                    let is_interrupted = lane.kill_after(whole * kill / (kills + 1));
+                    let is_interrupted = lane.kill_at(&moment(&phases, whole * kill / (kills + 1)));
                     interrupted.fetch_add(u32::from(is_interrupted), Ordering::AcqRel);
                 }
                 if first == 1 {
