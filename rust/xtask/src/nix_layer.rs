@@ -12,8 +12,8 @@ use cc_ci_testkit::{cache, packages};
 use crate::test_binaries::Count;
 use crate::workspace;
 
-/// The programs that read the configuration files which the modules write.
-const READERS: [&str; 4] = ["cc-ci", "cc-ci-bridge", "cc-ci-dashboard", "cc-ci-activate"];
+/// The programs that read the configuration files which the modules write, and those that the units start.
+const PROGRAMS: [&str; 5] = ["cc-ci", "cc-ci-activate", "cc-ci-bridge", "cc-ci-dashboard", "cc-ci-janitor"];
 
 /// What lies in the tree that units are started in; another list makes another tree.
 const TREE: [&str; 3] = ["--variant=minbase", "--include=systemd,systemd-sysv,dbus", "bookworm"];
@@ -24,7 +24,7 @@ const TREE_LIMIT: Duration = Duration::from_secs(900);
 /// Runs them on this machine, with Nix as an evaluator alone.
 pub(crate) fn run() -> anyhow::Result<Count> {
     packages::ensure(packages::NIX)?;
-    let programs = workspace::build_programs(&READERS)?;
+    let programs = workspace::build_programs(&PROGRAMS)?;
     let folder = workspace::root().join("modules/tests");
     let mut count = Count::default();
     let tree = tree()?;
