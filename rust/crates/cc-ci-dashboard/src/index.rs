@@ -33,6 +33,7 @@ pub struct Shelf {
     by_recipe: BTreeMap<Recipe, BTreeSet<RunId>>,
     unfinished: BTreeSet<RunId>,
     totals: Totals,
+    generation: u64,
     /// Recipes that have test data.
     pub enrolled: Vec<Recipe>,
     /// When all folders were looked at last.
@@ -104,6 +105,7 @@ impl Index {
         for id in &gone {
             shelf.remove(id);
         }
+        shelf.generation += u64::from(shelf.enrolled != enrolled || shelf.fault != fault);
         shelf.enrolled = enrolled;
         shelf.looked = Some(jiff::Timestamp::now());
         shelf.fault = fault;
@@ -167,6 +169,7 @@ impl Index {
 
 impl Shelf {
     fn add(&mut self, entry: Entry, stamp: Stamp) {
+        self.generation += 1;
         self.totals.count(&entry, true);
         if let Ok(summary) = &entry.summary {
             self.by_recipe.entry(summary.recipe.clone()).or_default().insert(entry.id.clone());
@@ -180,6 +183,7 @@ impl Shelf {
 
     fn remove(&mut self, id: &RunId) {
         let Some((entry, _)) = self.runs.remove(id) else { return };
+        self.generation += 1;
         self.totals.count(&entry, false);
         self.unfinished.remove(id);
         if let Ok(summary) = &entry.summary
@@ -223,6 +227,12 @@ impl Shelf {
     /// Runs that are under way, or whose result cannot be read yet; newest first.
     pub fn unfinished(&self) -> impl Iterator<Item = &Entry> {
         self.unfinished.iter().rev().filter_map(|id| self.run(id))
+    }
+
+    /// Another number after each change: what was made at the same one says the same.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Sums over all runs.

@@ -3,6 +3,7 @@
 mod answer;
 pub mod folder;
 pub mod index;
+pub mod kept_page;
 mod live;
 mod log_text;
 mod machine_pages;

@@ -17,7 +17,7 @@ const MOST_UNFINISHED: usize = 20;
 const MOST_CHANGES: usize = 20;
 
 /// What the reader wants to see.
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default)]
 pub(crate) struct Wish {
     /// Part of a recipe's name.

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::folder::Roots;
 use crate::index::Index;
+use crate::kept_page::KeptPage;
 use crate::routes::{self, Site};
 use crate::watch;
 
@@ -109,7 +110,13 @@ fn serve(config: &Config, listen: Option<SocketAddr>, masker: &Masker) -> Result
     let watching = watch::start(Arc::clone(&index), rescan).context("starting to follow run folders")?;
     let count = index.look().count();
     let readers = Arc::new(Semaphore::new(MOST_READERS));
-    let site = Arc::new(Site { index, title: settings.title, state: paths.state, readers });
+    let site = Arc::new(Site {
+        index,
+        title: settings.title,
+        state: paths.state,
+        kept: KeptPage::default(),
+        readers,
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

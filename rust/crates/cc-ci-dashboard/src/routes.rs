@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Response, StatusCode};
@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use crate::answer::{answer, foreign, harden, json, tagged, with_own_script};
 use crate::folder::{self, LONGEST_FILE, LONGEST_RESULT};
 use crate::index::{Index, Shelf};
+use crate::kept_page::KeptPage;
 use crate::live::Following;
 use crate::page::{Page, Renewal};
 use crate::pages::{self, Wish};
@@ -47,6 +48,8 @@ pub struct Site {
     pub title: String,
     /// The state folder, for the janitor's files.
     pub state: PathBuf,
+    /// The overview as it was made last.
+    pub kept: KeptPage,
     /// One permit for each reader who follows a run while it happens.
     pub readers: Arc<Semaphore>,
 }
@@ -118,12 +121,18 @@ async fn all(State(site): Shared, wish: Result<Query<Wish>, QueryRejection>) -> 
     let wish = wish.map(|Query(wish)| wish).unwrap_or_default();
     let queue = site.queue().await;
     let shelf = site.index.look();
+    let is_kept = wish == Wish::default();
+    if is_kept && let Some(page) = site.kept.page(shelf.generation(), &queue) {
+        return answer(StatusCode::OK, HTML, page);
+    }
     let again = shelf.unfinished().any(|entry| entry.summary.is_ok()).then_some(15);
-    site.page(
-        "Recipes",
-        again.map_or(Renewal::Never, Renewal::Every),
-        &pages::all(&shelf, queue.as_ref(), &wish),
-    )
+    let renewal = again.map_or(Renewal::Never, Renewal::Every);
+    let page = Page { site: &site.title, title: "Recipes", renewal };
+    let page = Bytes::from(page.with(&pages::all(&shelf, queue.as_ref(), &wish)));
+    if is_kept {
+        site.kept.keep(shelf.generation(), queue, page.clone());
+    }
+    answer(StatusCode::OK, HTML, page)
 }
 
 async fn recipe(State(site): Shared, Path(name): Path<String>) -> Answer {
