@@ -65,7 +65,7 @@ in
       bridge.settings.listen = "127.0.0.1:1";
     });
     a-token-in-a-file = wrong "the unit hands tokens over as credentials" (set {
-      bridge.settings.gitea_token_file = "/root/token";
+      bridge.settings.gitea_token_file = "/etc/token";
     });
     a-listener-in-the-settings = wrong "set services.cc-ci.dashboard.listen instead" (set {
       dashboard.settings.listen = "127.0.0.1:1";
